@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reexecUnprivileged } from '../dist/cli/namespace.js';
 
-const inNamespace = reexecUnprivileged(process.argv.slice(1));
+const inNamespace = await reexecUnprivileged(process.argv.slice(1));
 if (inNamespace !== undefined) process.exit(inNamespace);
 
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));

@@ -1,0 +1,117 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { readMountInfo, unmount } from '../../native/mounts.ts';
+import { Processes } from './processes.ts';
+
+export const POOL = 'demo';
+
+/** One "node": what a host of the fabric has, in a directory of its own on this machine. */
+export interface LocalNode {
+  readonly name: string;
+  readonly csiSocket: string;
+  readonly mounterSocket: string;
+  readonly mountRoot: string;
+  /** Stands for /var/lib/kubelet: staging and target paths are below it. */
+  readonly kubeletDir: string;
+}
+
+export interface LocalClusterOptions {
+  /** Path of the executable script, `dist/main.js`. */
+  readonly main: string;
+  readonly nodes: number;
+}
+
+/**
+ * The product on one machine: an emulated fabric in /dev/shm, a controller, and for each node a
+ * node plugin and a mounter, all as separate processes under one directory. `stop` takes away
+ * everything that the cluster made, in whatever state it is.
+ */
+export class LocalCluster implements AsyncDisposable {
+  readonly directory: string;
+  readonly logs: string;
+  readonly fabric: string;
+  readonly controllerSocket: string;
+  readonly nodes: readonly LocalNode[];
+  readonly processes: Processes;
+
+  constructor(options: LocalClusterOptions) {
+    this.directory = mkdtempSync(join(tmpdir(), 'famfs-'));
+    this.logs = this.#folder('logs');
+    this.fabric = join('/dev/shm', basename(this.directory));
+    this.processes = new Processes(options.main, this.logs);
+    this.controllerSocket = join(this.#folder('controller'), 'csi.sock');
+    this.nodes = Array.from({ length: options.nodes }, (_, at) => {
+      const name = `node-${String.fromCharCode(97 + at)}`;
+      const folder = this.#folder(name);
+      return {
+        name,
+        csiSocket: join(folder, 'csi.sock'),
+        mounterSocket: join(folder, 'mounter.sock'),
+        mountRoot: this.#folder(join(name, 'pools')),
+        kubeletDir: this.#folder(join(name, 'kubelet')),
+      };
+    });
+  }
+
+  startController(): number {
+    const state = join(this.directory, 'controller');
+    const nodes = this.nodes.flatMap(({ name }) => ['--node', name]);
+    return this.processes.start('controller', [
+      'controller',
+      ...['--endpoint', `unix://${this.controllerSocket}`, '--state-dir', state],
+      ...['--pool', `${POOL}=${this.fabric}`],
+      ...nodes,
+    ]);
+  }
+
+  startMounter(node: LocalNode): number {
+    return this.processes.start(`${node.name}-mounter`, [
+      'mounter',
+      ...['--socket', node.mounterSocket, '--mount-root', node.mountRoot],
+      ...['--pool', `${POOL}=${this.fabric}`],
+    ]);
+  }
+
+  startNode(node: LocalNode): number {
+    return this.processes.start(node.name, [
+      'node',
+      ...['--endpoint', `unix://${node.csiSocket}`, '--node-id', node.name],
+      ...['--mounter', node.mounterSocket],
+    ]);
+  }
+
+  /** What is mounted below the cluster's directory, the latest first. */
+  mounts(): string[] {
+    return readMountInfo()
+      .map(({ mountPoint }) => mountPoint)
+      .filter((mountPoint) => mountPoint.startsWith(`${this.directory}/`))
+      .reverse();
+  }
+
+  /**
+   * Plugins end first, then every mount goes, then the mounters, whose servers have ended with
+   * their mounts. `keepLogs`: leaves the logs' directory for a user to read.
+   */
+  async stop(options: { keepLogs?: boolean } = {}): Promise<void> {
+    for (const mountPoint of this.mounts()) unmount(mountPoint, { detach: true });
+    await this.processes.stopAll();
+    // A keeper that was about to mount when the others went.
+    for (const mountPoint of this.mounts()) unmount(mountPoint, { detach: true });
+    rmSync(this.fabric, { force: true });
+    const folders = options.keepLogs
+      ? ['controller', ...this.nodes.map(({ name }) => name)].map((at) => join(this.directory, at))
+      : [this.directory];
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #folder(name: string): string {
+    const path = join(this.directory, name);
+    mkdirSync(path, { recursive: true, mode: 0o755 });
+    return path;
+  }
+}

@@ -1,0 +1,37 @@
+/** Prints the steps of the demo as they happen: what, what came of it, how long it took. */
+export class Steps {
+  readonly #signal: AbortSignal;
+  readonly #print: (line: string) => void;
+  #current = 'start';
+
+  constructor(signal: AbortSignal, print: (line: string) => void) {
+    this.#signal = signal;
+    this.#print = print;
+  }
+
+  /** The step that runs, or that failed. */
+  get current(): string {
+    return this.#current;
+  }
+
+  /** Runs one step; `run` returns what to say of it. Throws the signal's reason when aborted. */
+  async step<T>(title: string, run: () => Promise<[T, string]> | [T, string]): Promise<T> {
+    this.#signal.throwIfAborted();
+    this.#current = title;
+    const begin = performance.now();
+    const [value, outcome] = await Promise.race([run(), aborted(this.#signal)]);
+    const ms = (performance.now() - begin).toFixed(0).padStart(6);
+    this.#print(`${ms} ms  ${title.padEnd(34)} ${outcome}`);
+    return value;
+  }
+
+  lines(lines: readonly string[]): void {
+    for (const line of lines) this.#print(`           ${line}`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

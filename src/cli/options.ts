@@ -1,0 +1,78 @@
+import { InvalidArgumentError } from 'commander';
+import { isFault } from '../base/errors.ts';
+import { parseSize } from '../base/numbers.ts';
+import { parseUuid } from '../base/uuid.ts';
+
+const POOL = /^([A-Za-z0-9][A-Za-z0-9._-]{0,62})=(.+)$/;
+
+export interface PoolArgument {
+  readonly name: string;
+  readonly device: string;
+}
+
+/** Parser of `--pool NAME=DEVICE`, which may come again for another pool. */
+export function collectPool(text: string, before: readonly PoolArgument[] = []): PoolArgument[] {
+  const [, name, device] = POOL.exec(text) ?? [];
+  if (name === undefined || device === undefined) {
+    throw new InvalidArgumentError(`found "${text}", expected NAME=DEVICE, as in fast=/dev/dax0.0`);
+  }
+  if (before.some((pool) => pool.name === name)) {
+    throw new InvalidArgumentError(`pool "${name}" is given twice; give each pool its own name`);
+  }
+  if (before.some((pool) => pool.device === device)) {
+    throw new InvalidArgumentError(`${device} is given to two pools; a device has one pool`);
+  }
+  return [...before, { name, device }];
+}
+
+/** Parser of an option that may come several times. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+/** Parser of a size such as `8M`; commander adds the option's name. */
+export function sizeArgument(text: string): number {
+  return asArgument(() => parseSize('size', text));
+}
+
+export function uuidArgument(text: string): string {
+  asArgument(() => parseUuid('uuid', text));
+  return text.toLowerCase();
+}
+
+/** Parser of file permissions in octal. */
+export function modeArgument(text: string): number {
+  if (!/^[0-7]{1,4}$/.test(text)) {
+    throw new InvalidArgumentError(`found "${text}", expected octal permissions such as 0644`);
+  }
+  return Number.parseInt(text, 8);
+}
+
+/** Parser of a whole number within limits. */
+export function integerArgument(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= minimum && value <= maximum)) {
+      throw new InvalidArgumentError(`found "${text}", expected ${minimum} to ${maximum}`);
+    }
+    return value;
+  };
+}
+
+/** `unix:///path`, `unix:/path` or a plain path → the path of the socket. */
+export function socketArgument(text: string): string {
+  const path = text.replace(/^unix:(\/\/)?/, '');
+  if (!path.startsWith('/')) {
+    throw new InvalidArgumentError(`found "${text}", expected unix:///path/of/a.sock`);
+  }
+  return path;
+}
+
+function asArgument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (isFault(error)) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { KeyedLock } from '../../base/keyed-lock.ts';
+import { AttachmentFile } from '../../controller/attachment-file.ts';
+import { controllerService } from '../../controller/controller-service.ts';
+import { StaticNodes } from '../../controller/nodes.ts';
+import { VolumeAttachments } from '../../controller/volume-attachments.ts';
+import { Volumes } from '../../controller/volumes.ts';
+import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
+import { startServer } from '../../csi/server.ts';
+import { systemUuid } from '../../pool/identity.ts';
+import { Pool } from '../../pool/pool.ts';
+import {
+  collect,
+  collectPool,
+  type PoolArgument,
+  socketArgument,
+  uuidArgument,
+} from '../options.ts';
+import { userCommand } from '../program.ts';
+import { serviceLog, untilSignalled } from './lifetime.ts';
+
+const LOCK_PATIENCE_MS = 10_000;
+
+interface ControllerArguments {
+  readonly endpoint: string;
+  readonly pool: readonly PoolArgument[];
+  readonly node: readonly string[];
+  readonly stateDir: string;
+  readonly systemUuid?: string;
+  readonly driverName: string;
+  readonly logLevel: string;
+}
+
+export function controllerCommand(): Command {
+  return userCommand('controller', 'run the CSI controller plugin')
+    .requiredOption('--endpoint <socket>', 'CSI unix socket to listen on', socketArgument)
+    .requiredOption(
+      '--pool <name=device>',
+      'a pool to make volumes in; repeat for more',
+      collectPool,
+    )
+    .requiredOption('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
+    .option('--node <name>', 'a node that volumes may be attached to; repeat for more', collect, [])
+    .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
+    .option('--driver-name <name>', 'CSI driver name', DRIVER_NAME)
+    .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
+    .action(runController);
+}
+
+async function runController(options: ControllerArguments): Promise<void> {
+  const logger = serviceLog('controller', options.logLevel);
+  const writer = systemUuid(options.systemUuid);
+  const pools = options.pool.map(({ name, device }) =>
+    Pool.open({ name, device, writable: true, systemUuid: writer }),
+  );
+  for (const { name, fsUuid, replica } of pools) {
+    logger.info({ pool: name, fsUuid, logPosition: replica.position }, 'pool is open');
+  }
+  const attachments = await AttachmentFile.open(join(options.stateDir, 'attachments.json'));
+  const locks = new KeyedLock(LOCK_PATIENCE_MS);
+  const volumes = new Volumes({ pools, attachments, locks });
+  const nodes = new StaticNodes(options.node);
+  const server = await startServer({
+    socketPath: options.endpoint,
+    logger,
+    services: {
+      Identity: identityService({
+        name: options.driverName,
+        controllerService: true,
+        health: () => pools.every((pool) => pool.replica.damage === undefined),
+      }),
+      Controller: controllerService({
+        volumes,
+        attachments: new VolumeAttachments({ volumes, attachments, nodes, locks }),
+      }),
+    },
+  });
+  logger.info(`${await untilSignalled()}: draining`);
+  await server.close();
+  for (const pool of pools) pool[Symbol.dispose]();
+}

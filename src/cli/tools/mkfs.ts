@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Command } from 'commander';
+import { Fault } from '../../base/errors.ts';
+import { formatSize, GiB } from '../../base/numbers.ts';
+import { logCapacity } from '../../format/log-header.ts';
+import { Mapping } from '../../native/mapping.ts';
+import { createEmulatedDevice } from '../../pool/emulated-device.ts';
+import { systemUuid } from '../../pool/identity.ts';
+import { DEFAULT_LOG_BYTES, mkfs } from '../../pool/mkfs.ts';
+import { sizeArgument, uuidArgument } from '../options.ts';
+import { jsonOption, report, userCommand } from '../program.ts';
+
+/** The reference tools refuse smaller devices. */
+const REFERENCE_MINIMUM_BYTES = 4 * GiB;
+
+interface MkfsArguments {
+  readonly size?: number;
+  readonly logSize: number;
+  readonly force?: boolean;
+  readonly fsUuid?: string;
+  readonly deviceUuid?: string;
+  readonly deviceName?: string;
+  readonly systemUuid?: string;
+  readonly json?: boolean;
+}
+
+export function mkfsCommand(): Command {
+  return userCommand('mkfs', 'format a dax device, or a file that stands for one, as a famfs pool')
+    .argument('<device>', 'dax device or file; a file that is not there is made, with --size')
+    .option('--size <size>', 'length of the file to make, such as 1G', sizeArgument)
+    .option(
+      '--log-size <size>',
+      'length of the log, a power of two',
+      sizeArgument,
+      DEFAULT_LOG_BYTES,
+    )
+    .option('--force', 'format over a famfs pool or other data; its files are lost')
+    .option('--fs-uuid <uuid>', 'uuid of the pool (default: random)', uuidArgument)
+    .option('--device-uuid <uuid>', 'uuid of the device (default: random)', uuidArgument)
+    .option('--device-name <name>', 'name of the device in the superblock (default: its path)')
+    .option('--system-uuid <uuid>', "the master's uuid (default: this host's)", uuidArgument)
+    .addOption(jsonOption())
+    .action(runMkfs);
+}
+
+function runMkfs(device: string, options: MkfsArguments): void {
+  const made = prepareDevice(device, options.size);
+  using memory = Mapping.open(device, { writable: true });
+  const superblock = mkfs(memory, {
+    deviceName: options.deviceName ?? device,
+    systemUuid: systemUuid(options.systemUuid),
+    logLengthBytes: options.logSize,
+    force: options.force ?? made,
+    ...(options.fsUuid ? { fsUuid: options.fsUuid } : {}),
+    ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
+  });
+  const size = superblock.deviceSizeBytes;
+  const note = `the reference tools do not take devices under ${formatSize(REFERENCE_MINIMUM_BYTES)}`;
+  report(options.json, { device, ...superblock }, [
+    `${device}: a famfs pool of ${formatSize(size)}, uuid ${superblock.fsUuid}`,
+    `log: ${formatSize(superblock.logLengthBytes)}, ${logCapacity(superblock.logLengthBytes)} entries`,
+    ...(size < REFERENCE_MINIMUM_BYTES ? [`note: ${note}`] : []),
+  ]);
+}
+
+/** True when the file was made here, so that it holds nothing to be careful with. */
+function prepareDevice(device: string, size: number | undefined): boolean {
+  if (existsSync(device)) {
+    if (size === undefined) return false;
+    throw new Fault('INVALID', `--size: ${device} exists, and mkfs takes its size; leave it out`);
+  }
+  if (size === undefined || dirname(device) === '/dev') {
+    throw new Fault(
+      'NOT_FOUND',
+      `${device}: no such device; give --size to make a file that stands for one, as in ` +
+        '/dev/shm/fabric --size 1G',
+    );
+  }
+  createEmulatedDevice(device, size);
+  return true;
+}

@@ -1,0 +1,180 @@
+import { Fault, isFault } from '../base/errors.ts';
+import { checkCapabilities, checkCapability, requireCapabilities } from '../csi/capability.ts';
+import type { Handlers, RequestOf } from '../csi/rpc.ts';
+import { quantity, required } from '../csi/validation.ts';
+import {
+  decodeDataPath,
+  encodePublishContext,
+  encodeVolumeContext,
+} from '../csi/volume-context.ts';
+import { parseParameters } from './parameters.ts';
+import type { Volume } from './volume.ts';
+import type { VolumeAttachments } from './volume-attachments.ts';
+import type { Volumes } from './volumes.ts';
+
+export interface ControllerServiceOptions {
+  readonly volumes: Volumes;
+  readonly attachments: VolumeAttachments;
+}
+
+const CAPABILITIES = [
+  'CREATE_DELETE_VOLUME',
+  'PUBLISH_UNPUBLISH_VOLUME',
+  'PUBLISH_READONLY',
+  'LIST_VOLUMES',
+  'LIST_VOLUMES_PUBLISHED_NODES',
+  'GET_CAPACITY',
+  'GET_VOLUME',
+  'SINGLE_NODE_MULTI_WRITER',
+] as const;
+
+const AN_ID = 'the id of a volume';
+
+/** CSI's Controller service: checks the request, makes one call of the domain, shapes the reply. */
+export function controllerService(options: ControllerServiceOptions): Handlers<'Controller'> {
+  return { ...changes(options), ...questions(options) };
+}
+
+function changes({ volumes, attachments }: ControllerServiceOptions): Handlers<'Controller'> {
+  return {
+    createVolume: async (request) => {
+      const { name, dataPath, ...wanted } = checkCreate(request);
+      const volume = await volumes.create({ name, ...wanted });
+      const { id, pool, fsUuid, sizeBytes, logPosition } = volume;
+      const context = { pool, fsUuid, path: id, logPosition, dataPath };
+      return {
+        volume: {
+          volume_id: id,
+          capacity_bytes: sizeBytes,
+          volume_context: encodeVolumeContext(context),
+        },
+      };
+    },
+
+    deleteVolume: async (request) => {
+      await volumes.delete(required('volume_id', request.volume_id, AN_ID));
+      return {};
+    },
+
+    controllerPublishVolume: async (request) => {
+      const volumeId = required('volume_id', request.volume_id, AN_ID);
+      const nodeId = required('node_id', request.node_id, 'the id of a node');
+      const { volume_context: context, volume_capability: capability } = request;
+      const dataPath = decodeDataPath('volume_context.dataPath', context);
+      const access = checkCapability('volume_capability', capability, dataPath);
+      const readonly = request.readonly || access.readOnly;
+      await attachments.attach({ volumeId, nodeId, readonly, mode: access.mode, dataPath });
+      return { publish_context: encodePublishContext({ readonly }) };
+    },
+
+    controllerUnpublishVolume: async (request) => {
+      const volumeId = required('volume_id', request.volume_id, AN_ID);
+      await attachments.detach(volumeId, request.node_id === '' ? undefined : request.node_id);
+      return {};
+    },
+  };
+}
+
+function questions({ volumes, attachments }: ControllerServiceOptions): Handlers<'Controller'> {
+  return {
+    validateVolumeCapabilities: (request) => {
+      const volumeId = required('volume_id', request.volume_id, AN_ID);
+      requireCapabilities('volume_capabilities', request.volume_capabilities);
+      const problem = problemOf(request, volumes.get(volumeId));
+      if (problem !== undefined) return { message: problem };
+      const { volume_context, volume_capabilities, parameters } = request;
+      return { confirmed: { volume_context, volume_capabilities, parameters } };
+    },
+
+    listVolumes: async ({ starting_token: token, max_entries: maxEntries }) => {
+      if (maxEntries < 0) {
+        throw new Fault('INVALID', `max_entries: found ${maxEntries}, expected 0 or more`);
+      }
+      const { volumes: page, nextToken } = volumes.list(token, maxEntries);
+      const nodes = await attachments.nodesByVolume();
+      const entries = page.map((volume) => described(volume, nodes.get(volume.id)));
+      return { entries, next_token: nextToken };
+    },
+
+    controllerGetVolume: async (request) => {
+      const volume = volumes.get(required('volume_id', request.volume_id, AN_ID));
+      return described(volume, (await attachments.nodesByVolume()).get(volume.id));
+    },
+
+    getCapacity: ({ parameters, volume_capabilities: capabilities }) => {
+      const { pool, layout } = parseParameters(parameters);
+      const servable = !capabilities.some((capability) => capability.block);
+      // What can be allocated at once, not the sum of what is free: a volume is never split up.
+      const largest = servable ? volumes.largestPossible(pool, layout) : 0;
+      return { available_capacity: largest, maximum_volume_size: { value: largest } };
+    },
+
+    controllerGetCapabilities: () => ({
+      capabilities: CAPABILITIES.map((type) => ({ rpc: { type } })),
+    }),
+  };
+}
+
+function checkCreate(request: RequestOf<'Controller', 'CreateVolume'>) {
+  const name = required('name', request.name, 'the name of the new volume');
+  const { dataPath, ...storageClass } = parseParameters(request.parameters);
+  checkCapabilities('volume_capabilities', request.volume_capabilities, dataPath);
+  if (request.volume_content_source) {
+    throw new Fault(
+      'INVALID',
+      'volume_content_source: snapshots and clones are not supported; make the volume empty and ' +
+        'copy the data in',
+    );
+  }
+  const [mutable] = Object.keys(request.mutable_parameters);
+  if (mutable !== undefined) {
+    throw new Fault(
+      'INVALID',
+      `mutable_parameters.${mutable}: volumes cannot be modified; remove the VolumeAttributesClass`,
+    );
+  }
+  return { name, dataPath, ...storageClass, ...checkRange(request.capacity_range) };
+}
+
+function checkRange(range: RequestOf<'Controller', 'CreateVolume'>['capacity_range']) {
+  const requiredBytes = quantity('capacity_range.required_bytes', range?.required_bytes ?? '0');
+  const limitBytes = quantity('capacity_range.limit_bytes', range?.limit_bytes ?? '0');
+  if (limitBytes > 0 && requiredBytes > limitBytes) {
+    throw new Fault(
+      'INVALID',
+      `capacity_range: found required_bytes ${requiredBytes} above limit_bytes ${limitBytes}, ` +
+        'expected a range that a size fits',
+    );
+  }
+  return { requiredBytes, limitBytes };
+}
+
+/** Why the volume cannot serve what is asked, which is an answer and no error; or undefined. */
+function problemOf(
+  request: RequestOf<'Controller', 'ValidateVolumeCapabilities'>,
+  volume: Volume,
+): string | undefined {
+  const { volume_context: context, parameters, volume_capabilities: capabilities } = request;
+  for (const key of ['pool', 'fsUuid'] as const) {
+    const found = context[key];
+    if (found !== undefined && found !== volume[key]) {
+      return `volume_context.${key}: found "${found}", expected ${volume[key]}`;
+    }
+  }
+  try {
+    parseParameters(parameters);
+    const dataPath = decodeDataPath('volume_context.dataPath', { ...parameters, ...context });
+    checkCapabilities('volume_capabilities', capabilities, dataPath);
+    return undefined;
+  } catch (error) {
+    if (isFault(error) && error.code === 'INVALID') return error.message;
+    throw error;
+  }
+}
+
+function described(volume: Volume, nodes: readonly string[] = []) {
+  return {
+    volume: { volume_id: volume.id, capacity_bytes: volume.sizeBytes },
+    status: { published_node_ids: [...nodes] },
+  };
+}

@@ -1,0 +1,71 @@
+import { Fault } from '../base/errors.ts';
+import { type Volume, volumeIn } from './volume.ts';
+import { isVolumeId } from './volume-id.ts';
+import type { VolumePool } from './volume-pool.ts';
+
+/** Keeps a reply below the 4 MiB that gRPC clients take, with a few nodes on every volume. */
+const MAX_PAGE = 5000;
+
+export interface VolumePage {
+  readonly volumes: readonly Volume[];
+  /** Where the next page starts; empty on the last one. */
+  readonly nextToken: string;
+}
+
+/** A place in the order of volumes: pools as configured, then log order within a pool. */
+interface Place {
+  readonly pool: VolumePool;
+  /** Index of the log entry of the first directory to list. */
+  readonly entryIndex: number;
+}
+
+/**
+ * One page of all volumes, at most `maxEntries` (0: no wish). The order is that of the logs, which
+ * only grow: a volume made or deleted between two pages neither moves nor repeats any other. BUSY
+ * (ABORTED, as the specification wants) for a token that is not ours: start again without one.
+ */
+export function listVolumes(
+  pools: readonly VolumePool[],
+  startingToken: string,
+  maxEntries: number,
+): VolumePage {
+  const first = startingToken === '' ? undefined : decodeToken(pools, startingToken);
+  const wanted = maxEntries === 0 ? MAX_PAGE : Math.min(maxEntries, MAX_PAGE);
+  const volumes: Volume[] = [];
+  const seen = pools.slice(0, first === undefined ? 0 : pools.indexOf(first.pool));
+  for (const pool of pools.slice(seen.length)) {
+    pool.follow();
+    const { root } = pool.replica.namespace;
+    for (const node of root.childrenFrom(pool === first?.pool ? first.entryIndex : 0)) {
+      if (node.kind !== 'directory' || !isVolumeId(node.name)) continue;
+      // Of two pools with the same volume id, the first is the one that every call means.
+      if (seen.some((other) => other.replica.namespace.lookup(node.name))) continue;
+      const volume = volumeIn(pool, node);
+      if (volume === undefined) continue;
+      if (volumes.length === wanted) {
+        return { volumes, nextToken: encodeToken({ pool, entryIndex: node.entryIndex }) };
+      }
+      volumes.push(volume);
+    }
+    seen.push(pool);
+  }
+  return { volumes, nextToken: '' };
+}
+
+function encodeToken({ pool, entryIndex }: Place): string {
+  return Buffer.from(`${pool.fsUuid}/${entryIndex}`).toString('base64url');
+}
+
+function decodeToken(pools: readonly VolumePool[], token: string): Place {
+  const text = Buffer.from(token, 'base64url').toString('utf8');
+  const [, fsUuid, index] = /^([0-9a-f-]{36})\/(\d{1,15})$/.exec(text) ?? [];
+  const pool = pools.find((one) => one.fsUuid === fsUuid);
+  if (pool === undefined || index === undefined) {
+    throw new Fault(
+      'BUSY',
+      `starting_token: found "${token}", expected the next_token of an earlier page; list again ` +
+        'from the start',
+    );
+  }
+  return { pool, entryIndex: Number(index) };
+}

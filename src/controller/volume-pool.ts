@@ -1,0 +1,14 @@
+import type { Replica } from '../format/replica.ts';
+import type { Plan } from '../pool/log-writer.ts';
+
+/** What the domain needs of a pool; `Pool` of src/pool has it. */
+export interface VolumePool {
+  readonly name: string;
+  readonly fsUuid: string;
+  /** The log as applied so far. */
+  readonly replica: Replica;
+  /** Applies what was appended since, by anybody; returns the log position. */
+  follow(): number;
+  /** All the plan's entries or none, revealed together: see `LogWriter.append`. */
+  append<T>(plan: (replica: Replica) => Plan<T>): Promise<T>;
+}

@@ -1,0 +1,158 @@
+import { Fault, isFault } from '../base/errors.ts';
+import type { KeyedLock } from '../base/keyed-lock.ts';
+import type { Layout } from '../format/allocator.ts';
+import type { Attachments } from './attachments.ts';
+import { directoryOf, type Volume, volumeOf } from './volume.ts';
+import { isVolumeId, volumeIdOf } from './volume-id.ts';
+import { listVolumes, type VolumePage } from './volume-list.ts';
+import { checkSameVolume, type NewVolume, planCreate, planDelete } from './volume-plans.ts';
+import type { VolumePool } from './volume-pool.ts';
+
+export interface VolumesOptions {
+  /** In the order in which they are searched and listed. */
+  readonly pools: readonly VolumePool[];
+  readonly attachments: Attachments;
+  /** By volume id; `VolumeAttachments` has the same, so nothing is deleted while attached. */
+  readonly locks: KeyedLock;
+}
+
+/**
+ * The volumes of all pools. The logs are the only record of them:
+ * - A volume is a directory at the root of a pool, named by its id, with at least one file in it.
+ * - Directory and file appear together, in one append; one without a file is a try that was cut
+ *   short, which the retry completes.
+ * - Everything here is idempotent: each call looks at what is there and does the rest.
+ */
+export class Volumes {
+  readonly #pools: readonly VolumePool[];
+  readonly #attachments: Attachments;
+  readonly #locks: KeyedLock;
+
+  constructor(options: VolumesOptions) {
+    this.#pools = options.pools;
+    this.#attachments = options.attachments;
+    this.#locks = options.locks;
+  }
+
+  /**
+   * The volume of that name, made if it is not there. EXISTS when there is one that differs from
+   * what is wanted, NO_SPACE or LOG_FULL when the pool has no room (nothing is left then), BUSY
+   * when the name is being worked on for too long.
+   */
+  create(wanted: NewVolume): Promise<Volume> {
+    const id = volumeIdOf(wanted.name);
+    return this.#locks.run(id, async () => {
+      const pool = this.#poolNamed(wanted.pool);
+      const existing = this.#search(id);
+      if (existing !== undefined && existing !== pool) {
+        throw new Fault(
+          'EXISTS',
+          `name ${wanted.name}: its volume ${id} is in pool ${existing.name}, this request wants ` +
+            `pool ${pool.name}; use another name, or the StorageClass it was made with`,
+        );
+      }
+      const volume = volumeOf(pool, pool.replica, id);
+      if (volume !== undefined) return checkSameVolume(pool.replica, wanted, volume);
+      return inPool(pool, () => pool.append((replica) => planCreate(pool, replica, id, wanted)));
+    });
+  }
+
+  /**
+   * Takes the volume's files and directory out of the log. Fine when there is none; an id that no
+   * volume can have names none. PRECONDITION while a node has it attached.
+   */
+  async delete(id: string): Promise<void> {
+    if (!isVolumeId(id)) return;
+    await this.#locks.run(id, async () => {
+      const pool = this.#search(id);
+      if (pool === undefined) return;
+      const attachments = await this.#attachments.list();
+      const nodes = attachments.filter((one) => one.volumeId === id).map((one) => one.nodeId);
+      if (nodes.length > 0) {
+        throw new Fault(
+          'PRECONDITION',
+          `volume ${id}: attached to ${nodes.join(', ')}; detach it there, then delete it`,
+        );
+      }
+      await inPool(pool, () => pool.append((replica) => planDelete(replica, id)));
+    });
+  }
+
+  /** NOT_FOUND when no pool has it. */
+  get(id: string): Volume {
+    const pool = isVolumeId(id) ? this.#search(id) : undefined;
+    const volume = pool && volumeOf(pool, pool.replica, id);
+    if (volume === undefined) {
+      const names = this.#pools.map((one) => one.name).join(', ');
+      throw new Fault('NOT_FOUND', `volume ${id}: no such volume in ${names}; create it first`);
+    }
+    return volume;
+  }
+
+  /** One page of all volumes: see `listVolumes`. */
+  list(startingToken: string, maxEntries: number): VolumePage {
+    return listVolumes(this.#pools, startingToken, maxEntries);
+  }
+
+  /** The largest volume, in bytes, that can be made now: in that pool, or in the best of all. */
+  largestPossible(poolName: string | undefined, layout: Layout): number {
+    const pools = poolName === undefined ? this.#pools : [this.#poolNamed(poolName)];
+    return Math.max(0, ...pools.map((pool) => largestIn(pool, layout)));
+  }
+
+  /** The pool of that name, or the only one. INVALID names the ones there are. */
+  #poolNamed(name: string | undefined): VolumePool {
+    const names = this.#pools.map((pool) => pool.name).join(', ');
+    const [first, ...others] = this.#pools;
+    if (name === undefined) {
+      if (first !== undefined && others.length === 0) return first;
+      throw new Fault('INVALID', `parameters.pool: missing, expected one of ${names}`);
+    }
+    const pool = this.#pools.find((one) => one.name === name);
+    if (pool !== undefined) return pool;
+    throw new Fault(
+      'INVALID',
+      `parameters.pool: found "${name}", expected one of ${names}; correct the StorageClass, or ` +
+        'start the controller with this pool',
+    );
+  }
+
+  /**
+   * The pool whose root has that name. A pool that can't be read may have it: then its Fault is
+   * thrown, rather than "unknown" said of a volume that is there.
+   */
+  #search(id: string): VolumePool | undefined {
+    let unreadable: unknown;
+    for (const pool of this.#pools) {
+      try {
+        pool.follow();
+      } catch (error) {
+        unreadable ??= error;
+        continue;
+      }
+      if (directoryOf(pool.replica, id) !== undefined) return pool;
+    }
+    if (unreadable !== undefined) throw unreadable;
+    return undefined;
+  }
+}
+
+/** A volume takes two entries of the log; a damaged log takes none. */
+const ENTRIES_PER_VOLUME = 2;
+
+function largestIn(pool: VolumePool, layout: Layout): number {
+  pool.follow();
+  const { capacity, damage, position, space } = pool.replica;
+  if (damage !== undefined || capacity - position < ENTRIES_PER_VOLUME) return 0;
+  return space.largestAllocatable(layout);
+}
+
+/** The writer knows its log, not whose it is. */
+async function inPool<T>(pool: VolumePool, append: () => Promise<T>): Promise<T> {
+  try {
+    return await append();
+  } catch (error) {
+    if (!isFault(error) || error.code !== 'LOG_FULL') throw error;
+    throw new Fault('LOG_FULL', `pool ${pool.name}: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,13 @@
+// Original file: csi/csi.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface BlockMetadataInit {
+  'byte_offset'?: (number | string | Long);
+  'size_bytes'?: (number | string | Long);
+}
+
+export interface BlockMetadata {
+  'byte_offset': (string);
+  'size_bytes': (string);
+}

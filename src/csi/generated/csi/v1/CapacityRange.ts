@@ -1,0 +1,13 @@
+// Original file: csi/csi.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface CapacityRangeInit {
+  'required_bytes'?: (number | string | Long);
+  'limit_bytes'?: (number | string | Long);
+}
+
+export interface CapacityRange {
+  'required_bytes': (string);
+  'limit_bytes': (string);
+}

@@ -1,0 +1,8 @@
+// Original file: csi/csi.proto
+
+
+export interface ControllerModifyVolumeResponseInit {
+}
+
+export interface ControllerModifyVolumeResponse {
+}

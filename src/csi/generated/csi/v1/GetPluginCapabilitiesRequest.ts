@@ -1,0 +1,8 @@
+// Original file: csi/csi.proto
+
+
+export interface GetPluginCapabilitiesRequestInit {
+}
+
+export interface GetPluginCapabilitiesRequest {
+}

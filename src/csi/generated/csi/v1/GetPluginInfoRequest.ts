@@ -1,0 +1,8 @@
+// Original file: csi/csi.proto
+
+
+export interface GetPluginInfoRequestInit {
+}
+
+export interface GetPluginInfoRequest {
+}

@@ -1,0 +1,25 @@
+// Original file: csi/csi.proto
+
+import type { VolumeCapabilityInit as _csi_v1_VolumeCapabilityInit, VolumeCapability as _csi_v1_VolumeCapability } from '../../csi/v1/VolumeCapability.ts';
+
+export interface NodePublishVolumeRequestInit {
+  'volume_id'?: (string);
+  'publish_context'?: ({[key: string]: string});
+  'staging_target_path'?: (string);
+  'target_path'?: (string);
+  'volume_capability'?: (_csi_v1_VolumeCapabilityInit | null);
+  'readonly'?: (boolean);
+  'secrets'?: ({[key: string]: string});
+  'volume_context'?: ({[key: string]: string});
+}
+
+export interface NodePublishVolumeRequest {
+  'volume_id': (string);
+  'publish_context': ({[key: string]: string});
+  'staging_target_path': (string);
+  'target_path': (string);
+  'volume_capability': (_csi_v1_VolumeCapability | null);
+  'readonly': (boolean);
+  'secrets': ({[key: string]: string});
+  'volume_context': ({[key: string]: string});
+}

@@ -1,0 +1,21 @@
+// Original file: csi/csi.proto
+
+import type { VolumeCapabilityInit as _csi_v1_VolumeCapabilityInit, VolumeCapability as _csi_v1_VolumeCapability } from '../../csi/v1/VolumeCapability.ts';
+
+export interface NodeStageVolumeRequestInit {
+  'volume_id'?: (string);
+  'publish_context'?: ({[key: string]: string});
+  'staging_target_path'?: (string);
+  'volume_capability'?: (_csi_v1_VolumeCapabilityInit | null);
+  'secrets'?: ({[key: string]: string});
+  'volume_context'?: ({[key: string]: string});
+}
+
+export interface NodeStageVolumeRequest {
+  'volume_id': (string);
+  'publish_context': ({[key: string]: string});
+  'staging_target_path': (string);
+  'volume_capability': (_csi_v1_VolumeCapability | null);
+  'secrets': ({[key: string]: string});
+  'volume_context': ({[key: string]: string});
+}

@@ -1,0 +1,12 @@
+// Original file: csi/csi.proto
+
+
+export interface NodeUnstageVolumeRequestInit {
+  'volume_id'?: (string);
+  'staging_target_path'?: (string);
+}
+
+export interface NodeUnstageVolumeRequest {
+  'volume_id': (string);
+  'staging_target_path': (string);
+}

@@ -1,0 +1,8 @@
+// Original file: csi/csi.proto
+
+
+export interface NodeUnstageVolumeResponseInit {
+}
+
+export interface NodeUnstageVolumeResponse {
+}

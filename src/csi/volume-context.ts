@@ -1,0 +1,76 @@
+import { Fault } from '../base/errors.ts';
+import type { DataPathDemand } from './capability.ts';
+
+/** What the controller tells nodes about a volume, in the PersistentVolume's `volumeAttributes`. */
+export interface VolumeContext {
+  /** The pool's name, the same in the controller's and the mounters' configuration. */
+  readonly pool: string;
+  /** The uuid in the pool's superblock: a pool that was formatted anew is another one. */
+  readonly fsUuid: string;
+  /** The volume's directory, relative to the pool's root. */
+  readonly path: string;
+  /** A node must have applied the log up to here before the volume is there. */
+  readonly logPosition: number;
+  readonly dataPath: DataPathDemand;
+}
+
+type StringMap = Readonly<Record<string, string>>;
+
+export function encodeVolumeContext(context: VolumeContext): Record<string, string> {
+  return { ...context, logPosition: String(context.logPosition) };
+}
+
+/**
+ * The inverse. PersistentVolumes made by hand may leave out `fsUuid` (empty: not checked),
+ * `path` (the volume id), `logPosition` (0) and `dataPath` (dax). INVALID names the key.
+ */
+export function decodeVolumeContext(volumeId: string, context: StringMap): VolumeContext {
+  const { pool = '', fsUuid = '', path = volumeId, logPosition = '0' } = context;
+  if (pool === '') {
+    throw new Fault('INVALID', 'volume_context.pool: missing, expected the name of a pool');
+  }
+  if (!/^\d{1,15}$/.test(logPosition)) {
+    throw new Fault(
+      'INVALID',
+      `volume_context.logPosition: found "${logPosition}", expected a number`,
+    );
+  }
+  if (path.split('/').some((name) => name === '' || name === '.' || name === '..')) {
+    throw new Fault(
+      'INVALID',
+      `volume_context.path: found "${path}", expected a directory below the pool's root`,
+    );
+  }
+  const dataPath = decodeDataPath('volume_context.dataPath', context);
+  return { pool, fsUuid, path, logPosition: Number(logPosition), dataPath };
+}
+
+/** The data path that a StorageClass or a PersistentVolume demands; `dax` unless it says `any`. */
+export function decodeDataPath(field: string, map: StringMap): DataPathDemand {
+  const { dataPath = 'dax' } = map;
+  if (dataPath !== 'dax' && dataPath !== 'any') {
+    throw new Fault('INVALID', `${field}: found "${dataPath}", expected dax or any`);
+  }
+  return dataPath;
+}
+
+/** What ControllerPublishVolume tells the one node. */
+export interface PublishContext {
+  readonly readonly: boolean;
+}
+
+export function encodePublishContext(context: PublishContext): Record<string, string> {
+  return { readonly: String(context.readonly) };
+}
+
+/** The inverse; a driver without attachments has no publish context: then it is writable. */
+export function decodePublishContext(context: StringMap): PublishContext {
+  const { readonly = 'false' } = context;
+  if (readonly !== 'true' && readonly !== 'false') {
+    throw new Fault(
+      'INVALID',
+      `publish_context.readonly: found "${readonly}", expected true or false`,
+    );
+  }
+  return { readonly: readonly === 'true' };
+}

@@ -1,0 +1,288 @@
+import { createHash } from 'node:crypto';
+import { Fault } from '../base/errors.ts';
+import type { Fmap } from './extents.ts';
+import { PATH_MAX_BYTES } from './log-entry.ts';
+
+/**
+ * Inode numbers are a function of the log (architecture.md, idea 3), so that every server of a pool,
+ * and each successor, gives the same:
+ * - the root: 1;
+ * - a file: where its first extent is, which no other file has;
+ * - a directory: bit 52 and a hash of its path, the next free one after a collision.
+ */
+export const ROOT_INO = 1;
+const FIRST_FILE_INO = 16;
+const FIRST_DIRECTORY_INO = 2 ** 52;
+const HASH_SPAN = 2 ** 51;
+const INO_UNIT_BYTES = 4096;
+/** 44 of the 50 bits are the offset's, 2^56 bytes a device; 6 are the device's. */
+const UNITS_PER_DEVICE = 2 ** 44;
+export const DEVICES_MAX = 64;
+export const DEVICE_BYTES_MAX = UNITS_PER_DEVICE * INO_UNIT_BYTES;
+
+/** The pool's own directory on a mount; no entry may take its name. */
+const RESERVED_NAME = '.meta';
+
+export class FileNode {
+  readonly kind = 'file';
+  readonly ino: number;
+  readonly name: string;
+  readonly parent: DirectoryNode;
+  /** Index of the log entry that made it. */
+  readonly entryIndex: number;
+  readonly sizeBytes: number;
+  readonly flags: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly fmap: Fmap;
+
+  constructor(name: string, parent: DirectoryNode, entryIndex: number, file: FileFacts) {
+    this.ino = fileIno(file.fmap);
+    this.name = name;
+    this.parent = parent;
+    this.entryIndex = entryIndex;
+    this.sizeBytes = file.sizeBytes;
+    this.flags = file.flags;
+    this.uid = file.uid;
+    this.gid = file.gid;
+    this.mode = file.mode;
+    this.fmap = file.fmap;
+  }
+
+  get path(): string {
+    return pathOf(this);
+  }
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+interface FileFacts extends Owner {
+  readonly sizeBytes: number;
+  readonly flags: number;
+  readonly fmap: Fmap;
+}
+
+export class DirectoryNode {
+  readonly kind = 'directory';
+  readonly ino: number;
+  readonly name: string;
+  readonly parent: DirectoryNode | undefined;
+  /** Index of the log entry that made it; −1 for the root. */
+  readonly entryIndex: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly #byName = new Map<string, Node>();
+  /** In log order, with children that are gone until there are too many of them. */
+  #inOrder: Node[] = [];
+
+  constructor(
+    ino: number,
+    name: string,
+    parent: DirectoryNode | undefined,
+    entryIndex: number,
+    owner: Owner,
+  ) {
+    this.ino = ino;
+    this.name = name;
+    this.parent = parent;
+    this.entryIndex = entryIndex;
+    this.uid = owner.uid;
+    this.gid = owner.gid;
+    this.mode = owner.mode;
+  }
+
+  get path(): string {
+    return pathOf(this);
+  }
+
+  get childCount(): number {
+    return this.#byName.size;
+  }
+
+  child(name: string): Node | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Children whose log index is at least `first`, in log order. */
+  *childrenFrom(first: number): Iterable<Node> {
+    const order = this.#inOrder;
+    let low = 0;
+    for (let high = order.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((order[middle]?.entryIndex ?? 0) < first) low = middle + 1;
+      else high = middle;
+    }
+    for (let at = low; at < order.length; at++) {
+      const child = order[at];
+      if (child !== undefined && this.#byName.get(child.name) === child) yield child;
+    }
+  }
+
+  /** For the Namespace: it has checked that the name is free. */
+  add(node: Node): void {
+    this.#byName.set(node.name, node);
+    this.#inOrder.push(node);
+  }
+
+  remove(node: Node): void {
+    this.#byName.delete(node.name);
+    if (this.#inOrder.length > 2 * this.#byName.size + 16) {
+      this.#inOrder = this.#inOrder.filter((child) => this.#byName.get(child.name) === child);
+    }
+  }
+}
+
+export type Node = FileNode | DirectoryNode;
+
+/** Files and directories that live, by path and by inode number. All lookups are O(1) a name. */
+export class Namespace {
+  readonly root: DirectoryNode;
+  readonly #byIno = new Map<number, Node>();
+  #fileCount = 0;
+
+  constructor() {
+    this.root = new DirectoryNode(ROOT_INO, '', undefined, -1, { uid: 0, gid: 0, mode: 0o755 });
+    this.#byIno.set(ROOT_INO, this.root);
+  }
+
+  get fileCount(): number {
+    return this.#fileCount;
+  }
+
+  /** Without the root. */
+  get directoryCount(): number {
+    return this.#byIno.size - 1 - this.#fileCount;
+  }
+
+  byIno(ino: number): Node | undefined {
+    return this.#byIno.get(ino);
+  }
+
+  /** The node at a path relative to the root; `''` is the root. */
+  lookup(path: string): Node | undefined {
+    if (path === '') return this.root;
+    let node: Node | undefined = this.root;
+    for (const name of path.split('/')) {
+      if (node?.kind !== 'directory') return undefined;
+      node = node.child(name);
+    }
+    return node;
+  }
+
+  /** All files, in no particular order. */
+  *files(): Iterable<FileNode> {
+    for (const node of this.#byIno.values()) if (node.kind === 'file') yield node;
+  }
+
+  /**
+   * Where a new node with this path would go. Otherwise the reason why it may not be: INVALID for
+   * a path that no log may hold, NOT_FOUND for a missing parent, EXISTS for a name that is taken.
+   */
+  place(path: string): { parent: DirectoryNode; name: string } | Fault {
+    const problem = pathProblem(path);
+    if (problem !== undefined) return new Fault('INVALID', `path ${quote(path)}: ${problem}`);
+    const slash = path.lastIndexOf('/');
+    const name = path.slice(slash + 1);
+    const parent = slash < 0 ? this.root : this.lookup(path.slice(0, slash));
+    if (parent?.kind !== 'directory') {
+      const what = parent === undefined ? 'is missing' : 'is a file';
+      return new Fault('NOT_FOUND', `path ${quote(path)}: its parent directory ${what}`);
+    }
+    const taken = parent.child(name);
+    if (taken !== undefined) {
+      const which = `a ${taken.kind} from log entry ${taken.entryIndex}`;
+      return new Fault('EXISTS', `path ${quote(path)}: exists already, ${which}`);
+    }
+    return { parent, name };
+  }
+
+  /** The path itself, if a new node may have it; throws what `place` found. */
+  checkNewPath(path: string): string {
+    const place = this.place(path);
+    if (place instanceof Fault) throw place;
+    return path;
+  }
+
+  addFile(parent: DirectoryNode, name: string, entryIndex: number, file: FileFacts): FileNode {
+    const node = new FileNode(name, parent, entryIndex, file);
+    parent.add(node);
+    this.#byIno.set(node.ino, node);
+    this.#fileCount++;
+    return node;
+  }
+
+  addDirectory(
+    parent: DirectoryNode,
+    name: string,
+    entryIndex: number,
+    owner: Owner,
+  ): DirectoryNode {
+    const path = parent === this.root ? name : `${parent.path}/${name}`;
+    const node = new DirectoryNode(this.#directoryIno(path), name, parent, entryIndex, owner);
+    parent.add(node);
+    this.#byIno.set(node.ino, node);
+    return node;
+  }
+
+  /** The caller has checked that it lives and, if a directory, is empty. */
+  remove(node: Node): void {
+    node.parent?.remove(node);
+    this.#byIno.delete(node.ino);
+    if (node.kind === 'file') this.#fileCount--;
+  }
+
+  #directoryIno(path: string): number {
+    let hash = pathHash(path);
+    while (this.#byIno.has(FIRST_DIRECTORY_INO + hash)) hash = (hash + 1) % HASH_SPAN;
+    return FIRST_DIRECTORY_INO + hash;
+  }
+}
+
+/** 51 bits of the path's SHA-256. */
+function pathHash(path: string): number {
+  const digest = createHash('sha256').update(path).digest();
+  return (digest.readUIntBE(0, 6) * 8 + ((digest[6] ?? 0) >> 5)) % HASH_SPAN;
+}
+
+function fileIno(fmap: Fmap): number {
+  const first = fmap.type === 'simple' ? fmap.extents[0] : fmap.strips[0];
+  if (first === undefined) throw new Fault('INTERNAL', 'a file has no extent');
+  return FIRST_FILE_INO + first.devindex * UNITS_PER_DEVICE + first.offset / INO_UNIT_BYTES;
+}
+
+/** What is wrong with a path as a log's, or undefined. Paths are relative to the pool's root. */
+function pathProblem(path: string): string | undefined {
+  const length = Buffer.byteLength(path);
+  if (length === 0 || length > PATH_MAX_BYTES) {
+    return `has ${length} bytes, expected 1 to ${PATH_MAX_BYTES}`;
+  }
+  if (path.includes('\0')) return 'holds a NUL';
+  if (path.startsWith('/')) return 'is absolute, expected one relative to the pool';
+  if (path === RESERVED_NAME || path.startsWith(`${RESERVED_NAME}/`)) {
+    return `${RESERVED_NAME} is reserved for the pool's own files`;
+  }
+  for (const name of path.split('/')) {
+    if (name === '') return 'has an empty component';
+    if (name === '.' || name === '..') return `has the component "${name}"`;
+  }
+  return undefined;
+}
+
+function pathOf(node: Node): string {
+  const names: string[] = [];
+  for (let at: Node | undefined = node; at?.parent !== undefined; at = at.parent) {
+    names.push(at.name);
+  }
+  return names.reverse().join('/');
+}
+
+/** For messages: quoted, with control characters made visible. */
+function quote(path: string): string {
+  return JSON.stringify(path);
+}

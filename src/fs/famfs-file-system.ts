@@ -1,0 +1,247 @@
+import { messageOf } from '../base/errors.ts';
+import { resolve } from '../format/extents.ts';
+import type { DirectoryNode, FileNode, Node } from '../format/namespace.ts';
+import {
+  EFBIG,
+  EINVAL,
+  EIO,
+  EISDIR,
+  ENODATA,
+  ENOENT,
+  ENOTDIR,
+  ENXIO,
+  EPERM,
+  EROFS,
+  type Errno,
+} from '../fuse/errno.ts';
+import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
+import type { Segment } from '../native/mapping.ts';
+import { Pool, type PoolOptions } from '../pool/pool.ts';
+import { attributeNames, attributeValue } from './extended-attributes.ts';
+
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+const O_ACCMODE = 3;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const BLOCK_BYTES = 4096;
+/** FILE flags of the log: 1 = every host may only read. */
+const FLAG_READ_ONLY = 1;
+/** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE, so the log orders them. */
+const DOT_COOKIE = 1;
+const DOTDOT_COOKIE = 2;
+const CHILD_COOKIE = 3;
+
+/**
+ * famfs as a FUSE file system over one pool, on the buffered data path: the server copies between
+ * the kernel's page cache and shared memory.
+ *
+ * Invariants:
+ * - Every answer is a function of the log: a successor that replays it answers alike, with no state
+ *   handed over but what the log says.
+ * - Sizes never change. Names come and go only through the log.
+ * - A node that a DELETE took away is still found by its inode number: the kernel may hold it open,
+ *   and its memory is not handed out again.
+ */
+export class FamfsFileSystem implements Operations, Disposable {
+  /** How long the kernel may trust a name: the most that a DELETE takes to be seen everywhere. */
+  readonly entryValidSeconds = 1;
+  /** Attributes of an inode never change. */
+  readonly attrValidSeconds = 3600;
+  readonly pool: Pool;
+  readonly #removed = new Map<number, Node>();
+  readonly #onError: (message: string) => void;
+
+  /** Opens the pool. `onError` is told when following the log fails; what is known is served on. */
+  constructor(options: Omit<PoolOptions, 'onRemove'>, onError: (message: string) => void) {
+    this.#onError = onError;
+    const onRemove = (node: Node) => void this.#removed.set(node.ino, node);
+    this.pool = Pool.open({ ...options, onRemove });
+  }
+
+  lookup(parent: number, name: string): Attr | Errno {
+    const directory = this.#node(parent);
+    if (directory === undefined) return ENOENT;
+    if (directory.kind !== 'directory') return ENOTDIR;
+    const known = directory.child(name);
+    if (known !== undefined) return attrOf(known);
+    // The name may have been appended since: the tail is one cache line away.
+    this.follow();
+    const added = directory.child(name);
+    return added === undefined ? ENOENT : attrOf(added);
+  }
+
+  getattr(ino: number): Attr | Errno {
+    const node = this.#node(ino);
+    return node === undefined ? ENOENT : attrOf(node);
+  }
+
+  /** Times are accepted and not kept, since the log has none; the rest is fixed by the log. */
+  setattr(ino: number, change: SetattrChange): Attr | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    const attr = attrOf(node);
+    const same =
+      (change.sizeBytes ?? attr.sizeBytes) === attr.sizeBytes &&
+      ((change.mode ?? attr.mode) & 0o7777) === (attr.mode & 0o7777) &&
+      (change.uid ?? attr.uid) === attr.uid &&
+      (change.gid ?? attr.gid) === attr.gid;
+    return same ? attr : EPERM;
+  }
+
+  open(ino: number, flags: number): OpenReply | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_READ_ONLY) return EROFS;
+    // No KEEP_CACHE: the kernel drops its pages of the file, so an open sees what others wrote.
+    return { handle: 0, openFlags: 0 };
+  }
+
+  read(ino: number, offset: number, lengthBytes: number): readonly Segment[] | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    const wanted = Math.min(lengthBytes, node.sizeBytes - offset);
+    return wanted <= 0 ? [] : this.#segments(node, offset, wanted);
+  }
+
+  write(ino: number, offset: number, bytes: Uint8Array): number | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    if (node.flags === FLAG_READ_ONLY) return EROFS;
+    const room = Math.min(bytes.length, node.sizeBytes - offset);
+    if (room <= 0) return bytes.length === 0 ? 0 : EFBIG;
+    const segments = this.#segments(node, offset, room);
+    if (typeof segments === 'number') return segments;
+    let done = 0;
+    for (const { memory, offset: at, lengthBytes } of segments) {
+      memory.copyIn(at, bytes.subarray(done, done + lengthBytes));
+      done += lengthBytes;
+    }
+    return done;
+  }
+
+  /** Every write is in memory before it is answered: nothing is left to flush. */
+  flush(): 0 {
+    return 0;
+  }
+
+  fsync(): 0 {
+    return 0;
+  }
+
+  release(): void {}
+
+  opendir(ino: number): OpenReply | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind !== 'directory') return ENOTDIR;
+    this.follow();
+    return { handle: 0, openFlags: 0 };
+  }
+
+  releasedir(): void {}
+
+  readdir(
+    ino: number,
+    cookie: number,
+    emit: (name: string, attr: Attr, nextCookie: number) => boolean,
+  ): Errno | 0 {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind !== 'directory') return ENOTDIR;
+    if (cookie < DOT_COOKIE && !emit('.', attrOf(node), DOT_COOKIE)) return 0;
+    const parent = node.parent ?? node;
+    if (cookie < DOTDOT_COOKIE && !emit('..', attrOf(parent), DOTDOT_COOKIE)) return 0;
+    for (const child of node.childrenFrom(Math.max(0, cookie - CHILD_COOKIE + 1))) {
+      if (!emit(child.name, attrOf(child), child.entryIndex + CHILD_COOKIE)) break;
+    }
+    return 0;
+  }
+
+  statfs(): Statfs {
+    const { space, namespace, capacity, position } = this.pool.replica;
+    const total = space.allocatedBytes + space.freeBytes;
+    const free = Math.floor(space.freeBytes / BLOCK_BYTES);
+    return {
+      blockBytes: BLOCK_BYTES,
+      blocks: Math.floor(total / BLOCK_BYTES),
+      blocksFree: free,
+      blocksAvailable: free,
+      files: namespace.fileCount + namespace.directoryCount,
+      filesFree: capacity - position,
+      nameBytesMax: 79,
+    };
+  }
+
+  /** The mount asks the kernel to check permissions by mode, so there is nothing left to refuse. */
+  access(ino: number): Errno | 0 {
+    return this.#node(ino) === undefined ? ENOENT : 0;
+  }
+
+  lseek(ino: number, offset: number, whence: number): number | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    if (offset >= node.sizeBytes) return ENXIO;
+    if (whence === SEEK_DATA) return offset;
+    return whence === SEEK_HOLE ? node.sizeBytes : EINVAL;
+  }
+
+  getxattr(ino: number, name: string): Uint8Array | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    return attributeValue(node, name) ?? ENODATA;
+  }
+
+  listxattr(ino: number): readonly string[] | Errno {
+    const node = this.#node(ino);
+    return node === undefined ? ENOENT : attributeNames(node);
+  }
+
+  lookedUp(): void {}
+
+  forget(): void {}
+
+  /** Applies what was appended to the log; a failure is reported and what is known stays served. */
+  follow(): void {
+    try {
+      this.pool.follow();
+    } catch (error) {
+      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.pool[Symbol.dispose]();
+  }
+
+  #node(ino: number): Node | undefined {
+    return this.pool.replica.namespace.byIno(ino) ?? this.#removed.get(ino);
+  }
+
+  #segments(node: FileNode, offset: number, lengthBytes: number): Segment[] | Errno {
+    const segments: Segment[] = [];
+    for (const range of resolve(node.fmap, offset, lengthBytes)) {
+      const memory = this.pool.memoryOf(range.devindex);
+      if (memory === undefined) return EIO;
+      segments.push({ memory, offset: range.offset, lengthBytes: range.lengthBytes });
+    }
+    return segments;
+  }
+}
+
+function attrOf(node: Node): Attr {
+  return node.kind === 'file' ? fileAttr(node) : directoryAttr(node);
+}
+
+function fileAttr({ ino, sizeBytes, mode, uid, gid }: FileNode): Attr {
+  return { ino, sizeBytes, mode: S_IFREG | mode, nlink: 1, uid, gid, timeSeconds: 0 };
+}
+
+/** One link, as file systems say that do not count subdirectories, so that find(1) counts itself. */
+function directoryAttr({ ino, mode, uid, gid }: DirectoryNode): Attr {
+  return { ino, sizeBytes: BLOCK_BYTES, mode: S_IFDIR | mode, nlink: 1, uid, gid, timeSeconds: 0 };
+}

@@ -1,0 +1,76 @@
+import { connect, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { z } from 'zod';
+import { codeOf, Fault } from '../base/errors.ts';
+import {
+  faultOf,
+  type MounterStatus,
+  mounterStatus,
+  type PoolMount,
+  PROTOCOL_VERSION,
+  poolMount,
+  reply,
+} from './protocol.ts';
+
+export type { MounterStatus, PoolMount, PoolStatus } from './protocol.ts';
+
+const TIMEOUT_MS = 20_000;
+
+/** What a node plugin asks of the mounter on its node. One short connection a question. */
+export class MounterClient {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /**
+   * The pool's mount, once its server has followed the log to `atLeast` (an entry index).
+   * NOT_FOUND for a pool this mounter does not have; UNAVAILABLE when the mounter or the pool's
+   * server does not answer in time.
+   */
+  poolMount(pool: string, atLeast: number, signal?: AbortSignal): Promise<PoolMount> {
+    return this.#ask({ op: 'pool', pool, atLeast }, poolMount, signal);
+  }
+
+  status(signal?: AbortSignal): Promise<MounterStatus> {
+    return this.#ask({ op: 'status' }, mounterStatus, signal);
+  }
+
+  async #ask<T>(question: object, result: z.ZodType<T>, signal?: AbortSignal): Promise<T> {
+    const limit = AbortSignal.timeout(TIMEOUT_MS);
+    const socket = connect(this.#socketPath);
+    try {
+      const line = await firstLine(socket, signal ? AbortSignal.any([limit, signal]) : limit, () =>
+        socket.write(`${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, ...question })}\n`),
+      );
+      const answer = reply.parse(JSON.parse(line));
+      if (!answer.ok) throw faultOf(answer.error);
+      return result.parse(answer.result);
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      const reason = limit.aborted ? `no answer in ${TIMEOUT_MS} ms` : codeOf(error);
+      throw new Fault(
+        'UNAVAILABLE',
+        `mounter at ${this.#socketPath}: ${reason ?? String(error)}; is it running on this node?`,
+        { cause: error },
+      );
+    } finally {
+      socket.destroy();
+    }
+  }
+}
+
+function firstLine(socket: Socket, signal: AbortSignal, ask: () => void): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(signal.reason);
+    signal.addEventListener('abort', fail, { once: true });
+    socket.once('error', reject);
+    socket.once('connect', ask);
+    const lines = createInterface({ input: socket });
+    lines.once('line', resolve);
+    lines.once('close', () => reject(new Fault('UNAVAILABLE', 'closed without an answer')));
+    // readline repeats its input's errors; the socket's own listener has them already.
+    lines.on('error', () => {});
+  });
+}

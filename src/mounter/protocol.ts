@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { Fault, type FaultCode } from '../base/errors.ts';
+
+/**
+ * The mounter's socket speaks JSON, one message a line. A request carries the protocol's version;
+ * a keeper that does not know it answers UNSUPPORTED instead of guessing.
+ */
+export const PROTOCOL_VERSION = 1;
+
+const position = z.number().int().nonnegative();
+
+/** A pool as a node has it mounted. */
+export const poolMount = z.strictObject({
+  mountPoint: z.string(),
+  dataPath: z.enum(['buffered', 'dax']),
+  /** Why this data path and no other: for the log, the demo and the operator. */
+  dataPathReason: z.string(),
+  fsUuid: z.string(),
+  /** Index of the next log entry that the server will apply. */
+  logPosition: position,
+});
+export type PoolMount = z.infer<typeof poolMount>;
+
+export const poolStatus = z.strictObject({
+  name: z.string(),
+  device: z.string(),
+  mountPoint: z.string(),
+  /** The pool's mount, or undefined while it is not mounted; then `problem` says why. */
+  mount: poolMount.optional(),
+  problem: z.string().optional(),
+  serverPid: z.number().int().optional(),
+  serverRestarts: z.number().int(),
+});
+export type PoolStatus = z.infer<typeof poolStatus>;
+
+export const mounterStatus = z.strictObject({
+  keeperPid: z.number().int(),
+  pools: z.array(poolStatus),
+});
+export type MounterStatus = z.infer<typeof mounterStatus>;
+
+/** `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. */
+export const request = z.discriminatedUnion('op', [
+  z.strictObject({
+    v: z.literal(PROTOCOL_VERSION),
+    id: z.number().int(),
+    op: z.literal('pool'),
+    pool: z.string(),
+    atLeast: position,
+  }),
+  z.strictObject({ v: z.literal(PROTOCOL_VERSION), id: z.number().int(), op: z.literal('status') }),
+]);
+export type Request = z.infer<typeof request>;
+
+export const reply = z.discriminatedUnion('ok', [
+  z.strictObject({ id: z.number().int(), ok: z.literal(true), result: z.unknown() }),
+  z.strictObject({
+    id: z.number().int(),
+    ok: z.literal(false),
+    error: z.strictObject({ code: z.string(), message: z.string() }),
+  }),
+]);
+export type Reply = z.infer<typeof reply>;
+
+/** The fault that a peer reported; a code that this build does not know becomes IO. */
+export function faultOf(error: { code: string; message: string }): Fault {
+  return new Fault((error.code in CODES ? error.code : 'IO') as FaultCode, error.message);
+}
+
+const CODES = {
+  INVALID: 1,
+  NOT_FOUND: 1,
+  EXISTS: 1,
+  NO_SPACE: 1,
+  LOG_FULL: 1,
+  NOT_FAMFS: 1,
+  CORRUPT: 1,
+  UNSUPPORTED: 1,
+  READ_ONLY: 1,
+  PERMISSION: 1,
+  PRECONDITION: 1,
+  BUSY: 1,
+  MEMORY_ERROR: 1,
+  UNAVAILABLE: 1,
+  IO: 1,
+  INTERNAL: 1,
+} as const satisfies Record<FaultCode, 1>;

@@ -1,0 +1,31 @@
+import type { Negotiated } from '../fuse/init.ts';
+
+/** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
+export const SERVER_FUSE_FD = 4;
+
+/** What a server needs to serve a pool's mount; the descriptor itself is inherited. */
+export interface ServerAssignment {
+  readonly pool: string;
+  readonly device: string;
+  /** What the keeper agreed with the kernel: there is no second INIT for a successor. */
+  readonly negotiated: Negotiated;
+}
+
+/** Keeper → server. */
+export type ServerRequest =
+  | { readonly op: 'serve'; readonly assignment: ServerAssignment }
+  | { readonly op: 'follow'; readonly id: number }
+  | { readonly op: 'stop' };
+
+/** What a server knows of its pool after it has followed the log. */
+export interface ServerState {
+  readonly fsUuid: string;
+  readonly logPosition: number;
+  /** Why the log is served only up to a point, where it is damaged. */
+  readonly damage: string | undefined;
+}
+
+/** Server → keeper. */
+export type ServerReply =
+  | { readonly op: 'ready'; readonly state: ServerState }
+  | { readonly op: 'followed'; readonly id: number; readonly state: ServerState };

@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Fault } from '../base/errors.ts';
+import {
+  SERVER_FUSE_FD,
+  type ServerAssignment,
+  type ServerReply,
+  type ServerRequest,
+  type ServerState,
+} from './server-messages.ts';
+
+const ANSWER_MS = 10_000;
+
+interface Waiting {
+  readonly resolve: (state: ServerState) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The keeper's handle of one server child, from spawn to exit. */
+export class ServerProcess {
+  readonly pid: number;
+  /** Resolves with how it ended, once it has. */
+  readonly ended: Promise<string>;
+  /** Resolves when the child serves, rejects when it ends before. */
+  readonly ready: Promise<ServerState>;
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  /** Spawns `command` with the descriptor inherited, and hands it the assignment. */
+  constructor(command: readonly string[], fuseFd: number, assignment: ServerAssignment) {
+    const stdio: (number | 'ignore' | 'inherit' | 'ipc')[] = [
+      'ignore',
+      'inherit',
+      'inherit',
+      'ipc',
+    ];
+    stdio[SERVER_FUSE_FD] = fuseFd;
+    const [program = '', ...args] = command;
+    // Detached: a signal to the keeper's process group must not take the pods' servers with it.
+    this.#child = spawn(program, args, { stdio, detached: true });
+    if (this.#child.pid === undefined) {
+      throw new Fault('UNAVAILABLE', `server of pool ${assignment.pool}: could not be started`);
+    }
+    this.pid = this.#child.pid;
+    this.ended = new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    });
+    void this.ended.then((how) => this.#failAll(how));
+    this.ready = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }));
+    // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
+    this.ready.catch(() => {});
+    this.#child.on('message', (reply: ServerReply) => {
+      this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
+    });
+    this.#send({ op: 'serve', assignment });
+  }
+
+  /** Has the server follow the log once; UNAVAILABLE if it ends or does not answer. */
+  follow(): Promise<ServerState> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(id, `no answer in ${ANSWER_MS} ms`), ANSWER_MS);
+      const settle = <T>(use: (value: T) => void) => {
+        return (value: T) => {
+          clearTimeout(timer);
+          use(value);
+        };
+      };
+      this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
+      this.#send({ op: 'follow', id });
+    });
+  }
+
+  /** Lets go of the child: it serves on without a keeper, and does not keep this process alive. */
+  release(): void {
+    if (this.#child.connected) this.#child.disconnect();
+    this.#child.unref();
+  }
+
+  #send(request: ServerRequest): void {
+    // A send to a child that has just ended fails; `ended` tells everybody who waits.
+    if (this.#child.connected) this.#child.send(request, () => {});
+  }
+
+  #answer(id: number, state: ServerState): void {
+    this.#waiting.get(id)?.resolve(state);
+    this.#waiting.delete(id);
+  }
+
+  #fail(id: number, how: string): void {
+    const text = `server ${this.pid}: ${how}; its successor will answer, retry`;
+    this.#waiting.get(id)?.reject(new Fault('UNAVAILABLE', text));
+    this.#waiting.delete(id);
+  }
+
+  #failAll(how: string): void {
+    for (const id of [...this.#waiting.keys()]) this.#fail(id, `ended with ${how}`);
+  }
+}

@@ -1,0 +1,149 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { codeOf, Fault } from '../base/errors.ts';
+import { addon, type MappingHandle, native, nativeFault } from './addon.ts';
+import type { SharedMemory } from './shared-memory.ts';
+
+/** Bytes of a mapping, in the order in which a reply carries them. */
+export interface Segment {
+  readonly memory: Mapping;
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+export interface MappingOptions {
+  readonly writable: boolean;
+  /** Default: all of the file, or of the dax device. */
+  readonly lengthBytes?: number;
+}
+
+/**
+ * A file or dax device, mapped MAP_SHARED. Offsets and lengths are bytes; a range outside the
+ * mapping, or any use after it was disposed, is INVALID. Memory that fails is MEMORY_ERROR.
+ *
+ * There is no ArrayBuffer over the memory: in Node 20 none can be longer than 4 GiB, and a view
+ * that outlives the mapping would fault. The addon gets handle, offset and length.
+ */
+export class Mapping implements SharedMemory {
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly writable: boolean;
+  /** A device: other hosts may cache it incoherently. A file is this host's own, and coherent. */
+  readonly isDevice: boolean;
+  readonly #handle: MappingHandle;
+
+  private constructor(path: string, fd: number, options: MappingOptions) {
+    this.path = path;
+    this.writable = options.writable;
+    const stat = fstatSync(fd);
+    this.isDevice = stat.isCharacterDevice();
+    const available = this.isDevice ? deviceBytes(path, stat.rdev) : stat.size;
+    this.lengthBytes = options.lengthBytes ?? available;
+    if (this.lengthBytes === 0 || this.lengthBytes > available) {
+      const wanted = options.lengthBytes ?? 'at least 1';
+      throw new Fault('INVALID', `${path}: has ${available} bytes, ${wanted} are to be mapped`);
+    }
+    this.#handle = native(path, (raw) => raw.map(fd, this.lengthBytes, this.writable));
+  }
+
+  /** NOT_FOUND, PERMISSION, BUSY or IO where the path cannot be opened and mapped. */
+  static open(path: string, options: MappingOptions): Mapping {
+    const fd = openForMapping(path, options.writable);
+    try {
+      return new Mapping(path, fd, options);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** For the reply path: what the addon needs of a segment. */
+  get handle(): MappingHandle {
+    return this.#handle;
+  }
+
+  read(offset: number, lengthBytes: number): Uint8Array {
+    const bytes = new Uint8Array(lengthBytes);
+    this.#call(offset, () => addon().copyOut(this.#handle, offset, bytes, true));
+    return bytes;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#call(offset, () => addon().copyIn(this.#handle, offset, bytes, true));
+  }
+
+  publish(offset: number, value: bigint): void {
+    this.#call(offset, () => addon().publish(this.#handle, offset, value));
+  }
+
+  /** Drops the line, then one aligned 8-byte load. */
+  load(offset: number): bigint {
+    return this.#call(offset, () => addon().load(this.#handle, offset));
+  }
+
+  /** Stores file data; into memory, past the cache, where other hosts may not share the cache. */
+  copyIn(offset: number, bytes: Uint8Array): void {
+    this.#call(offset, () => addon().copyIn(this.#handle, offset, bytes, this.isDevice));
+  }
+
+  /** Reads file data into `into`, past the cache where other hosts may not share it. */
+  copyOut(offset: number, into: Uint8Array): void {
+    this.#call(offset, () => addon().copyOut(this.#handle, offset, into, this.isDevice));
+  }
+
+  /** Writes the lines of the range back to memory and fences; returns how many lines. */
+  writeBack(offset: number, lengthBytes: number): number {
+    return this.#call(offset, () => addon().writeBack(this.#handle, offset, lengthBytes));
+  }
+
+  /** Drops the lines of the range, fenced on both sides; returns how many lines. */
+  invalidate(offset: number, lengthBytes: number): number {
+    return this.#call(offset, () => addon().invalidate(this.#handle, offset, lengthBytes));
+  }
+
+  /** msync(MS_SYNC), for programs that map a file of a mount. */
+  sync(offset: number, lengthBytes: number): void {
+    this.#call(offset, () => addon().sync(this.#handle, offset, lengthBytes));
+  }
+
+  /** Idempotent. */
+  [Symbol.dispose](): void {
+    addon().unmap(this.#handle);
+  }
+
+  #call<T>(offset: number, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw nativeFault(`${this.path} at ${offset} of ${this.lengthBytes}`, error);
+    }
+  }
+}
+
+function openForMapping(path: string, writable: boolean): number {
+  try {
+    return openSync(path, writable ? constants.O_RDWR : constants.O_RDONLY);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') {
+      throw new Fault('NOT_FOUND', `${path}: no such device or file (${code})`);
+    }
+    const access = writable ? 'reading and writing' : 'reading';
+    const kind = code === 'EACCES' || code === 'EPERM' ? 'PERMISSION' : 'IO';
+    throw new Fault(kind, `${path}: cannot be opened for ${access} (${code})`, { cause: error });
+  }
+}
+
+/** Size of a dax device: sysfs has it, stat(2) does not. */
+function deviceBytes(path: string, rdev: number): number {
+  const major = (rdev >> 8) & 0xfff;
+  const minor = (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+  const file = `/sys/dev/char/${major}:${minor}/size`;
+  try {
+    return Number(readFileSync(file, 'utf8').trim());
+  } catch (error) {
+    throw new Fault(
+      'INVALID',
+      `${path}: is a character device without a size (${file}: ${codeOf(error)}); give a dax ` +
+        'device such as /dev/dax0.0, or a file',
+    );
+  }
+}

@@ -1,0 +1,89 @@
+import { isAbsolute } from 'node:path';
+import { Fault } from '../base/errors.ts';
+import { checkCapability } from '../csi/capability.ts';
+import type { Handlers } from '../csi/rpc.ts';
+import { required } from '../csi/validation.ts';
+import { decodePublishContext, decodeVolumeContext } from '../csi/volume-context.ts';
+import type { NodeVolumes } from './node-volumes.ts';
+
+const SINGLE_TARGET_MODE = 'SINGLE_NODE_SINGLE_WRITER';
+
+/** The Node service: checks requests, makes one call of the domain, shapes the reply. */
+export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Node'> {
+  return {
+    nodeGetInfo: () => ({ node_id: nodeId }),
+
+    nodeGetCapabilities: () => ({
+      capabilities: [
+        { rpc: { type: 'STAGE_UNSTAGE_VOLUME' } },
+        { rpc: { type: 'GET_VOLUME_STATS' } },
+        { rpc: { type: 'SINGLE_NODE_MULTI_WRITER' } },
+      ],
+    }),
+
+    nodeStageVolume: async (request, { signal }) => {
+      const volumeId = volumeIdOf(request);
+      const stagingPath = pathOf('staging_target_path', request.staging_target_path);
+      const location = decodeVolumeContext(volumeId, request.volume_context);
+      const access = checkCapability(
+        'volume_capability',
+        request.volume_capability,
+        location.dataPath,
+      );
+      const readOnly = access.readOnly || decodePublishContext(request.publish_context).readonly;
+      await volumes.stage({ volumeId, stagingPath, location, readOnly }, signal);
+      return {};
+    },
+
+    nodeUnstageVolume: async (request) => {
+      const stagingPath = pathOf('staging_target_path', request.staging_target_path);
+      await volumes.unstage(volumeIdOf(request), stagingPath);
+      return {};
+    },
+
+    nodePublishVolume: async (request) => {
+      const volumeId = volumeIdOf(request);
+      const stagingPath = pathOf('staging_target_path', request.staging_target_path);
+      const targetPath = pathOf('target_path', request.target_path);
+      const { dataPath } = decodeVolumeContext(volumeId, request.volume_context);
+      const access = checkCapability('volume_capability', request.volume_capability, dataPath);
+      await volumes.publish({
+        volumeId,
+        stagingPath,
+        targetPath,
+        readOnly: request.readonly || access.readOnly,
+        singleTarget: access.mode === SINGLE_TARGET_MODE,
+      });
+      return {};
+    },
+
+    nodeUnpublishVolume: async (request) => {
+      await volumes.unpublish(volumeIdOf(request), pathOf('target_path', request.target_path));
+      return {};
+    },
+
+    nodeGetVolumeStats: async (request) => {
+      const path = pathOf('volume_path', request.volume_path);
+      const { bytes, files } = await volumes.stats(volumeIdOf(request), path);
+      // A volume's files are made with it and fill it: nothing of it is ever available.
+      return {
+        usage: [
+          { unit: 'BYTES', total: String(bytes), used: String(bytes), available: '0' },
+          { unit: 'INODES', total: String(files), used: String(files), available: '0' },
+        ],
+      };
+    },
+  };
+}
+
+function volumeIdOf({ volume_id }: { volume_id: string }): string {
+  return required('volume_id', volume_id, 'the id that CreateVolume returned');
+}
+
+function pathOf(field: string, value: string): string {
+  const path = required(field, value, 'an absolute path');
+  if (!isAbsolute(path) || path.split('/').includes('..')) {
+    throw new Fault('INVALID', `${field}: found "${path}", expected an absolute path without ".."`);
+  }
+  return path;
+}

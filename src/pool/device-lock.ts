@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Fault } from '../base/errors.ts';
+import { FileLock } from '../native/file-lock.ts';
+import type { WriterLock } from './log-writer.ts';
+
+const PATIENCE_MS = 10_000;
+const FIRST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 50;
+
+/**
+ * flock(2) on the device: serialises the writers of one host (a controller, the command line). The
+ * kernel drops it when its holder dies, so it cannot be left behind. It says nothing to other
+ * hosts: there the master's uuid in the superblock rules.
+ */
+export class DeviceLock implements WriterLock {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** BUSY when another process holds it for longer than ten seconds. */
+  async acquire(): Promise<Disposable> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      const lock = FileLock.tryLock(this.#path);
+      if (lock !== undefined) return lock;
+      if (Date.now() > deadline) {
+        throw new Fault(
+          'BUSY',
+          `${this.#path}: another process has held the writer's lock for ${PATIENCE_MS} ms; ` +
+            'retry when it is done',
+        );
+      }
+      await delay(pauseMs);
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { formatUuid, parseUuid } from '../base/uuid.ts';
+
+/** Where the reference tools keep this host's identity. */
+const REFERENCE_FILE = '/opt/famfs/system_uuid';
+const MACHINE_ID_FILE = '/etc/machine-id';
+
+/**
+ * Who this writer is: what mkfs records as the pool's master, and what a writer's identity must
+ * equal to append. In order: the text given, the reference tools' host file, a uuid derived from
+ * the machine id, or else from the host's name. A cluster gives all its controllers one text.
+ */
+export function systemUuid(given?: string): string {
+  if (given !== undefined) return formatUuid(parseUuid('--system-uuid', given));
+  const recorded = readText(REFERENCE_FILE);
+  if (recorded !== undefined) return formatUuid(parseUuid(REFERENCE_FILE, recorded));
+  return nameUuid(readText(MACHINE_ID_FILE) ?? hostname());
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A uuid of version 8 (RFC 9562): the machine id itself is not to be published. */
+function nameUuid(name: string): string {
+  const bytes = createHash('sha256').update(`csi.famfs.io/system/${name}`).digest().subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return formatUuid(bytes);
+}

@@ -1,0 +1,129 @@
+import { Fault } from '../base/errors.ts';
+import { getU64 } from '../base/numbers.ts';
+import {
+  decodeLogHeader,
+  ENTRY_BYTES,
+  entryOffset,
+  LOG_HEADER_BYTES,
+  LOG_OFFSET,
+  type LogHeader,
+  NEXT_INDEX_OFFSET,
+} from '../format/log-header.ts';
+import type { Node } from '../format/namespace.ts';
+import { Replica } from '../format/replica.ts';
+import { decodeSuperblock, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.ts';
+import type { SharedMemory } from '../native/shared-memory.ts';
+
+/** Entries that are copied out of shared memory at once while replaying: half a MiB. */
+const BATCH_ENTRIES = 964;
+
+/**
+ * One host's view of a pool's log: opened once, then followed at its tail.
+ *
+ * Invariants:
+ * - `replica` is what entries [0, replica.position) say, always a prefix of the log.
+ * - An entry is read only after `next_index` was seen above it, and never read again.
+ * - Nothing here writes to the memory.
+ */
+export class LogFollower {
+  readonly memory: SharedMemory;
+  readonly superblock: Superblock;
+  /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
+  readonly #onRemove: (node: Node) => void;
+  #replica: Replica;
+
+  /**
+   * Reads and checks superblock and log header, and replays the whole log.
+   * NOT_FAMFS, CORRUPT or UNSUPPORTED where they are not what format.md demands; a log that is
+   * damaged in the middle opens, and `replica.damage` says where.
+   */
+  constructor(memory: SharedMemory, onRemove: (node: Node) => void = () => {}) {
+    this.memory = memory;
+    this.#onRemove = onRemove;
+    this.superblock = readSuperblock(memory);
+    this.header();
+    this.#replica = this.#newReplica();
+    this.follow();
+  }
+
+  get replica(): Replica {
+    return this.#replica;
+  }
+
+  /** The log header as it is in memory now, checked. */
+  header(): LogHeader {
+    const header = decodeLogHeader(this.memory.read(LOG_OFFSET, LOG_HEADER_BYTES));
+    if (header.logLengthBytes !== this.superblock.logLengthBytes) {
+      throw new Fault(
+        'CORRUPT',
+        `log header: length is ${header.logLengthBytes}, the superblock says ` +
+          `${this.superblock.logLengthBytes}; run "famfs-csi check"`,
+      );
+    }
+    return header;
+  }
+
+  /**
+   * Applies what was appended since the last call; costs one cache line when that is nothing.
+   * Returns the position: the index of the next entry to apply. CORRUPT if next_index is beyond
+   * the log or went back.
+   */
+  follow(): number {
+    const replica = this.#replica;
+    const bytes = this.memory.read(LOG_OFFSET + NEXT_INDEX_OFFSET, 8);
+    const nextIndex = getU64(new DataView(bytes.buffer, bytes.byteOffset), 0, 'log next_index');
+    if (nextIndex === replica.position || replica.damage !== undefined) return replica.position;
+    this.#checkNextIndex(nextIndex);
+    while (replica.position < nextIndex && replica.damage === undefined) {
+      const first = replica.position;
+      const count = Math.min(BATCH_ENTRIES, nextIndex - first);
+      const batch = this.memory.read(LOG_OFFSET + entryOffset(first), count * ENTRY_BYTES);
+      replica.applyBatch(batch, count);
+    }
+    if (replica.damage !== undefined) replica.noteLost(nextIndex);
+    return replica.position;
+  }
+
+  /** Forgets everything and replays from the start: after a failed write left doubt. */
+  reload(): void {
+    this.#replica = this.#newReplica();
+    this.follow();
+  }
+
+  #newReplica(): Replica {
+    return new Replica(this.superblock, { onRemove: this.#onRemove });
+  }
+
+  #checkNextIndex(nextIndex: number): void {
+    const { position, capacity } = this.#replica;
+    if (nextIndex > capacity) {
+      throw new Fault(
+        'CORRUPT',
+        `log header: next_index is ${nextIndex}, the log holds ${capacity} entries; ` +
+          'run "famfs-csi check"',
+      );
+    }
+    if (nextIndex < position) {
+      throw new Fault(
+        'CORRUPT',
+        `log header: next_index went back from ${position} to ${nextIndex}; the pool was ` +
+          'formatted anew or damaged; stop its users and run "famfs-csi check"',
+      );
+    }
+  }
+}
+
+function readSuperblock(memory: SharedMemory): Superblock {
+  const length = Math.min(SUPERBLOCK_BYTES, memory.lengthBytes);
+  const superblock = decodeSuperblock(memory.read(0, length));
+  const end = LOG_OFFSET + superblock.logLengthBytes;
+  if (memory.lengthBytes < Math.max(end, superblock.deviceSizeBytes)) {
+    throw new Fault(
+      'CORRUPT',
+      `device: has ${memory.lengthBytes} bytes, its superblock says ` +
+        `${superblock.deviceSizeBytes} with a log that ends at ${end}; ` +
+        'give the whole device',
+    );
+  }
+  return superblock;
+}

@@ -1,0 +1,111 @@
+import { Fault } from '../base/errors.ts';
+import type { Node } from '../format/namespace.ts';
+import type { Replica } from '../format/replica.ts';
+import type { Superblock } from '../format/superblock.ts';
+import { Mapping } from '../native/mapping.ts';
+import { DeviceLock } from './device-lock.ts';
+import { LogFollower } from './log-follower.ts';
+import { LogWriter, type Plan } from './log-writer.ts';
+
+export interface PoolOptions {
+  /** The name that users know the pool by: in StorageClass parameters and messages. */
+  readonly name: string;
+  /** Path of the primary device, or of the file that stands for it on an emulated fabric. */
+  readonly device: string;
+  readonly writable: boolean;
+  /** This writer's identity. Without one, or with another than the pool's master, nothing appends. */
+  readonly systemUuid?: string;
+  /** Told of every node that a DELETE takes away, during the first replay too. */
+  readonly onRemove?: (node: Node) => void;
+}
+
+/** One famfs instance as this host has it: its memory mapped, its log followed and written. */
+export class Pool implements Disposable {
+  readonly name: string;
+  readonly device: string;
+  readonly #memory: Mapping;
+  readonly #follower: LogFollower;
+  readonly #writer: LogWriter;
+  readonly #systemUuid: string | undefined;
+
+  private constructor(options: PoolOptions, memory: Mapping) {
+    this.name = options.name;
+    this.device = options.device;
+    this.#memory = memory;
+    this.#systemUuid = options.systemUuid;
+    this.#follower = new LogFollower(memory, options.onRemove);
+    this.#writer = new LogWriter(this.#follower, new DeviceLock(options.device), () =>
+      this.assertAppendable(),
+    );
+  }
+
+  /** Maps the device and replays the log. Faults name the pool and the device. */
+  static open(options: PoolOptions): Pool {
+    const memory = Mapping.open(options.device, { writable: options.writable });
+    try {
+      return new Pool(options, memory);
+    } catch (error) {
+      memory[Symbol.dispose]();
+      if (error instanceof Fault) {
+        throw new Fault(error.code, `pool ${options.name} on ${options.device}: ${error.message}`, {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  get superblock(): Superblock {
+    return this.#follower.superblock;
+  }
+
+  get fsUuid(): string {
+    return this.superblock.fsUuid;
+  }
+
+  get replica(): Replica {
+    return this.#follower.replica;
+  }
+
+  /** The mapping of a device of the pool, or undefined where this host has not opened it. */
+  memoryOf(devindex: number): Mapping | undefined {
+    return devindex === 0 ? this.#memory : undefined;
+  }
+
+  /** Applies what was appended since, by anybody; returns the log position. */
+  follow(): number {
+    return this.#follower.follow();
+  }
+
+  /** See `LogWriter.append`. */
+  append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
+    return this.#writer.append(plan);
+  }
+
+  /** READ_ONLY, with the reason and the way out, where this process may not append. */
+  assertAppendable(): void {
+    const { damage } = this.replica;
+    if (damage !== undefined) {
+      throw new Fault(
+        'READ_ONLY',
+        `pool ${this.name}: its log is damaged at entry ${damage.index} (${damage.message}); ` +
+          'files before it are served, nothing is allocated until it is repaired',
+      );
+    }
+    if (!this.#memory.writable || this.#systemUuid === undefined) {
+      throw new Fault('READ_ONLY', `pool ${this.name}: ${this.device} was opened for reading only`);
+    }
+    const { systemUuid: master } = this.superblock;
+    if (this.#systemUuid !== master) {
+      throw new Fault(
+        'READ_ONLY',
+        `pool ${this.name}: its master is ${master}, this writer is ${this.#systemUuid}; ` +
+          'append from the master, or start this one with --system-uuid if it is the same',
+      );
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#memory[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,179 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { MiB } from '../../src/base/numbers.ts';
+import { POOL } from '../../src/cli/demo/local-cluster.ts';
+import { startPeer } from '../support/mapping-peer.ts';
+import { eventually, TestCluster, type TestVolume } from '../support/test-cluster.ts';
+
+const SIZE = 32 * MiB;
+
+/**
+ * Reads and stats the file as fast as it can, dropping the page cache so that every read is a
+ * request, and counts. The first error ends it with that error; an order on stdin ends it well.
+ */
+const LOAD = `
+import os, select, sys
+path = sys.argv[1]
+rounds = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    fd = os.open(path, os.O_RDONLY)
+    at = (rounds * 1048576) % ${SIZE}
+    if len(os.pread(fd, 131072, at)) != 131072: raise SystemExit('short read')
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+    os.stat(path)
+    try:
+        os.stat(path + '.none')
+        raise SystemExit('a file that is not there')
+    except FileNotFoundError:
+        pass
+    rounds += 1
+    if rounds % 50 == 0: print(rounds, flush=True)
+print('fine after', rounds, flush=True)
+`;
+
+interface Load {
+  /** Rounds done so far. */
+  rounds(): number;
+  /** Ends the load; resolves with its last line or its error. */
+  finish(): Promise<string>;
+}
+
+function startLoad(file: string): Load {
+  const child = spawn('python3', ['-c', LOAD, file], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let rounds = 0;
+  let last = '';
+  let errors = '';
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    last = line;
+    rounds = Number(line) || rounds;
+  });
+  child.stderr.on('data', (chunk) => {
+    errors += String(chunk);
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  return {
+    rounds: () => rounds,
+    async finish() {
+      child.stdin.write('stop\n');
+      await ended;
+      return errors || last;
+    },
+  };
+}
+
+let cluster: TestCluster;
+let volume: TestVolume;
+let file: string;
+
+beforeAll(async () => {
+  cluster = await TestCluster.start(1, 256 * MiB);
+  volume = await cluster.createVolume('vol', SIZE);
+  file = join(await cluster.publish(volume, 0), 'data');
+});
+
+afterAll(() => cluster?.stop());
+
+function kill(pid: number | undefined): void {
+  if (pid === undefined) throw new Error('no process to kill');
+  process.kill(pid, 'SIGKILL');
+}
+
+describe('after a SIGKILL', () => {
+  test('of the server child, again and again, a load of reads and stats sees no error', async () => {
+    const load = startLoad(file);
+    try {
+      for (let death = 1; death <= 5; death++) {
+        const before = load.rounds();
+        await eventually('the load runs', () => (load.rounds() > before ? true : undefined));
+        const { serverPid } = await cluster.poolStatus(0);
+        kill(serverPid);
+        await eventually('a successor serves', async () => {
+          const now = await cluster.poolStatus(0);
+          return now.serverRestarts >= death && now.mount && now.serverPid !== serverPid
+            ? true
+            : undefined;
+        });
+      }
+      const before = load.rounds();
+      await eventually('the load goes on', () => (load.rounds() > before ? true : undefined));
+    } finally {
+      expect(await load.finish()).toMatch(/^fine after \d+$/);
+    }
+  });
+
+  test('of the server child, a mapping that a pod holds keeps its bytes and its file', async () => {
+    const peer = await startPeer(file);
+    try {
+      await peer.ask('map');
+      await peer.ask('store-word 65536 0badf00d');
+      const { serverPid, serverRestarts } = await cluster.poolStatus(0);
+      kill(serverPid);
+      expect(await peer.ask('await-word 65536 0badf00d')).toBe('saw 0badf00d');
+      // A page that was never touched needs the successor.
+      expect(await peer.ask('await-word 16777216 00000000')).toBe('saw 00000000');
+      await eventually('a successor serves', async () =>
+        (await cluster.poolStatus(0)).serverRestarts > serverRestarts ? true : undefined,
+      );
+    } finally {
+      await peer.stop();
+    }
+  });
+
+  test('of the node plugin, mounts stay and the next one carries on', async () => {
+    const [node] = cluster.nodes;
+    if (!node) throw new Error('no node');
+    const load = startLoad(file);
+    await cluster.local.processes.kill(node.local.name);
+    cluster.local.startNode(node.local);
+    await eventually('the next plugin answers', () => node.csi.identity.probe({}));
+    // What kubelet does then: everything once more, with the same answers.
+    expect(join(await cluster.publish(volume, 0), 'data')).toBe(file);
+    const usage = await node.csi.node.nodeGetVolumeStats({
+      volume_id: volume.id,
+      volume_path: join(file, '..'),
+    });
+    expect(usage.usage[0]?.total).toBe(String(SIZE));
+    expect(await load.finish()).toMatch(/^fine after \d+$/);
+  });
+
+  test('of the controller, the next one knows volumes and attachments', async () => {
+    const load = startLoad(file);
+    await cluster.local.processes.kill('controller');
+    cluster.local.startController();
+    const listed = await eventually('the next controller answers', () =>
+      cluster.controller.controller.listVolumes({}),
+    );
+    const found = listed.entries.find(({ volume: one }) => one?.volume_id === volume.id);
+    expect(found?.status?.published_node_ids).toEqual(['node-a']);
+    await expect(
+      cluster.controller.controller.deleteVolume({ volume_id: volume.id }),
+    ).rejects.toThrow(/FAILED_PRECONDITION.*node-a/);
+    expect(await cluster.createVolume('vol', SIZE)).toMatchObject({ id: volume.id });
+    expect(await load.finish()).toMatch(/^fine after \d+$/);
+  });
+
+  test('of the keeper, the server serves on, and the next keeper takes its mount over', async () => {
+    const [node] = cluster.nodes;
+    if (!node) throw new Error('no node');
+    const load = startLoad(file);
+    await cluster.local.processes.kill(`${node.local.name}-mounter`);
+    const orphaned = load.rounds();
+    await eventually('the load goes on', () => (load.rounds() > orphaned ? true : undefined));
+    cluster.local.startMounter(node.local);
+    const adopted = await eventually('the next keeper serves', () =>
+      node.mounter.poolMount(POOL, 0),
+    );
+    expect(adopted.mountPoint).toBe(join(node.local.mountRoot, POOL));
+    const before = load.rounds();
+    await eventually('the load goes on', () => (load.rounds() > before ? true : undefined));
+    expect(await load.finish()).toMatch(/^fine after \d+$/);
+    // It is a keeper like any other: the server that it started has a successor, too.
+    kill((await cluster.poolStatus(0)).serverPid);
+    await eventually('a successor serves', async () =>
+      (await cluster.poolStatus(0)).serverRestarts > 0 ? true : undefined,
+    );
+  });
+});
