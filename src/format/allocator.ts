@@ -177,7 +177,7 @@ export class FreeSpace {
       const most = Math.floor(this.#first.sizeBytes / BUCKET_BYTES_MIN);
       fail(
         `${buckets} buckets of this device would have ${formatSize(bucketBytes)} each, expected ` +
-          `at least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips or none`,
+          `at least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips`,
       );
     }
   }

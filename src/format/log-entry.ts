@@ -109,7 +109,7 @@ export interface AddDaxdevEntry {
 export type NewEntry = FileEntry | MkdirEntry | DeleteEntry | AddDaxdevEntry;
 export type LogEntry = NewEntry | { readonly type: 'unknown'; readonly code: number };
 
-/** Damage stops a replay: the bytes are not what a master wrote. A rejected entry is passed over. */
+/** Damage stops a replay: no master wrote these bytes. A rejected entry is passed over. */
 export type DecodedEntry =
   | { readonly ok: true; readonly entry: LogEntry }
   | {

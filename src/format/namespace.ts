@@ -4,8 +4,8 @@ import type { Fmap } from './extents.ts';
 import { PATH_MAX_BYTES } from './log-entry.ts';
 
 /**
- * Inode numbers are a function of the log (architecture.md, idea 3), so that every server of a pool,
- * and each successor, gives the same:
+ * Inode numbers are a function of the log (architecture.md, idea 3): every server of a pool, and
+ * each successor, gives the same:
  * - the root: 1;
  * - a file: where its first extent is, which no other file has;
  * - a directory: bit 52 and a hash of its path, the next free one after a collision.
