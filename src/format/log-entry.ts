@@ -165,6 +165,9 @@ function setPath(bytes: Uint8Array, offset: number, path: string): void {
       `path "${path}": has ${encoded.length} bytes, expected 1 to ${PATH_MAX_BYTES}`,
     );
   }
+  if (encoded.includes(0)) {
+    throw new Fault('INVALID', `path ${JSON.stringify(path)}: holds a NUL, which would end it`);
+  }
   bytes.set(encoded, offset);
 }
 
