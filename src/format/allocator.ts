@@ -189,5 +189,5 @@ export class FreeSpace {
 }
 
 function isStriped(layout: Layout): layout is Striped {
-  return layout.strips > 0;
+  return layout.strips !== 0;
 }
