@@ -66,7 +66,7 @@ function resolveSimple(extents: readonly Extent[], offset: number, lengthBytes: 
   return ranges;
 }
 
-/** format.md: c = offset / chunk; strip c mod n; device offset strip + floor(c / n)·chunk + rest. */
+/** format.md: c = offset / chunk; strip c mod n; there at floor(c / n)·chunk + the rest. */
 function resolveInterleaved(
   strips: readonly Extent[],
   chunkBytes: number,

@@ -91,7 +91,7 @@ describe('gap list', () => {
     );
   });
 
-  test('agrees with a bitmap when there are thousands of gaps, as many close and blocks empty', () => {
+  test('agrees with a bitmap when there are a thousand gaps, and when most of them close', () => {
     const size = 3_600; // a comb of 1,200 gaps: three blocks
     const comb = () => {
       const gaps = new GapList(0, size);

@@ -52,7 +52,7 @@ describe('log entry', () => {
     );
   });
 
-  test('of any bytes with a right crc decodes to what encodes to the same again, or is rejected', () => {
+  test('of any bytes with a right crc is rejected, or decodes to what encodes the same', () => {
     const damage = fc.array(fc.tuple(fc.integer({ min: 8, max: 535 }), fc.nat(255)), {
       minLength: 1,
       maxLength: 6,

@@ -202,7 +202,7 @@ describe('log writer', () => {
     expect(namesIn(memory)).toEqual(['c']);
   });
 
-  test('says LOG_FULL when the slots do not suffice, and still serves who needs fewer', async () => {
+  test('says LOG_FULL when the slots do not suffice, and serves who needs fewer', async () => {
     const memory = imageMemory('d_full_log_64g');
     memory.publish(NEXT_SEQNUM, 15_419n);
     memory.publish(NEXT_INDEX, 15_419n); // one slot free again
@@ -267,7 +267,7 @@ describe('a log writer that loses power', () => {
 
       const after = memory.reopened();
       const { problems, files, log } = checkOf(after);
-      // Between the two publishes next_seqnum runs ahead, which no reader uses: all there is to say.
+      // Between the two publishes next_seqnum runs ahead, which no reader uses; only that is told.
       const ahead = stores === 2 ? [{ index: 2, code: 'NEXT_SEQNUM' }] : [];
       expect(problems).toMatchObject(ahead);
       expect(problems.length).toBe(ahead.length);
