@@ -80,10 +80,13 @@ describe('log entry', () => {
     expect(seen.rejected).toBeGreaterThan(15);
   });
 
-  test('of another place in the log is damage, not another entry', () => {
-    const decoded = decodeLogEntry(encodeLogEntry(6, MKDIR), INDEX);
-    expect(decoded).toMatchObject({ ok: false, damage: true, code: 'ENTRY_SEQNUM' });
-  });
+  test.each([INDEX - 1, INDEX + 1, 2 ** 52])(
+    'of another place in the log, %i, is damage and not another entry',
+    (seqnum) => {
+      const decoded = decodeLogEntry(encodeLogEntry(seqnum, MKDIR), INDEX);
+      expect(decoded).toMatchObject({ ok: false, damage: true, code: 'ENTRY_SEQNUM' });
+    },
+  );
 
   test('of zeroes is damage', () => {
     const decoded = decodeLogEntry(new Uint8Array(544), 0);
