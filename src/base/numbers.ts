@@ -37,6 +37,11 @@ export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
 }
 
+/** `value` rounded down to a multiple of `unit`. */
+export function roundDown(value: number, unit: number): number {
+  return Math.floor(value / unit) * unit;
+}
+
 export function isPowerOfTwo(value: number): boolean {
   return Number.isSafeInteger(value) && value > 0 && 2 ** Math.round(Math.log2(value)) === value;
 }
