@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { describe, test } from '@jest/globals';
 import { codeOf } from '../../src/base/errors.ts';
 
@@ -15,13 +14,12 @@ export const fuse: Requirement = () => {
   }
 };
 
-/** A command that is run with these arguments to see whether it is there. */
-export function command(name: string, ...args: string[]): Requirement {
-  return () => {
-    const { error, status } = spawnSync(name, args);
-    return status === 0 ? undefined : `${name} is missing (${codeOf(error) ?? `exit ${status}`})`;
-  };
-}
+/** Root of the machine itself, who can mount devices and become anybody. */
+export const machineRoot: Requirement = () => {
+  const [, outside, count] = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
+  const all = process.getuid?.() === 0 && outside === '0' && Number(count) === 0xffff_ffff;
+  return all ? undefined : 'only root, outside of any user namespace, can set it up';
+};
 
 /**
  * `describe` where everything that is required is there. Where something is missing its tests are
