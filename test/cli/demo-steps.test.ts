@@ -24,7 +24,7 @@ describe('steps of the demo', () => {
     expect(lines).toEqual([expect.stringMatching(/^ +\d+ ms {2}make a thing +made$/)]);
   });
 
-  test('fail with the reason of the interrupt once the step is over, and start no other', async () => {
+  test("fail with the interrupt's reason once the step is over, and start no other", async () => {
     const { interrupt, lines, steps } = newSteps();
     const reason = new Fault('UNAVAILABLE', 'stopped by SIGINT');
     let end = (_: Error) => {};

@@ -91,7 +91,7 @@ export class DemoRun implements AsyncDisposable {
   /** Takes away whatever there still is, also of a demo that a failing test has left running. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill('SIGKILL');
-    // Again, since a keeper starts a new server; and before the pipes are waited for, which they hold.
+    // Again, since a keeper starts a new server; before the wait for the pipes, which they hold.
     for (let pids = this.#pids(); pids.length > 0; pids = this.#pids()) {
       for (const pid of pids) kill(pid);
       for (const mountPoint of this.#mounts()) unmount(mountPoint, { detach: true });
@@ -117,7 +117,7 @@ export class DemoRun implements AsyncDisposable {
   }
 }
 
-/** Processes whose command line, environment, mappings, directory or open files name one of these. */
+/** Processes whose command line, environment, mappings, directory or files name one of these. */
 function pidsThatName(texts: readonly string[]): number[] {
   return pids().filter((pid) => {
     const all = ['cmdline', 'environ', 'maps'].map((file) => orEmpty(pid, file, readFileSync));
