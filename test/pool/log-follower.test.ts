@@ -59,7 +59,7 @@ describe('log follower', () => {
     const memory = imageMemory('d_full_log_64g');
     const cost = costOf(memory, () => new LogFollower(memory));
     expect(cost[1]).toBe(200 + 48 + 8 + 15_420 * 544);
-    expect(cost[0]).toBeLessThanOrEqual(3 + 16); // half a MiB each
+    expect(cost[0]).toBeLessThanOrEqual(3 + 129); // 64 KiB each
   });
 
   test('looks at no entry before next_index reveals it', () => {
