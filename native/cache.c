@@ -37,7 +37,9 @@ const char *cache_write_back_name(void) {
 }
 
 static void clwb(const uint8_t *p) { __asm__ volatile("clwb %0" : : "m"(*p) : "memory"); }
-static void clflushopt(const uint8_t *p) { __asm__ volatile("clflushopt %0" : : "m"(*p) : "memory"); }
+static void clflushopt(const uint8_t *p) {
+  __asm__ volatile("clflushopt %0" : : "m"(*p) : "memory");
+}
 static void clflush(const uint8_t *p) { __asm__ volatile("clflush %0" : : "m"(*p) : "memory"); }
 static void store_fence(void) { __asm__ volatile("sfence" : : : "memory"); }
 static void full_fence(void) { __asm__ volatile("mfence" : : : "memory"); }

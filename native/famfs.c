@@ -25,7 +25,8 @@ napi_value throw_errno(napi_env env, const char *syscall, int error) {
 
 bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *args) {
   size_t given = count;
-  if (napi_get_cb_info(env, info, &given, args, NULL, NULL) == napi_ok && given >= count) return true;
+  if (napi_get_cb_info(env, info, &given, args, NULL, NULL) == napi_ok && given >= count)
+    return true;
   napi_throw_type_error(env, "ARGUMENT", "famfs addon: too few arguments");
   return false;
 }

@@ -66,7 +66,8 @@ static int mount_fuse_new(const fuse_mount_t *m) {
       (m->default_permissions && set_flag(fs, "default_permissions")) ||
       syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
     return close_keeping_errno(fs);
-  int mounted = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  int mounted = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
   close_keeping_errno(fs);
   if (mounted < 0) return -1;
   return attach(mounted, m->target) ? close_keeping_errno(mounted) : close(mounted);
@@ -115,7 +116,8 @@ static int bind_old(const char *source, const char *target, bool read_only) {
   if (at < 0) return -1;
   snprintf(path, sizeof path, "/proc/self/fd/%d", at);
   int failed = mount(source, path, NULL, BIND, NULL);
-  if (!failed && read_only && mount(NULL, target, NULL, BIND | REMOUNT | RDONLY | NOSUID | NODEV, NULL)) {
+  unsigned long flags = BIND | REMOUNT | RDONLY | NOSUID | NODEV;
+  if (!failed && read_only && mount(NULL, target, NULL, flags, NULL)) {
     int error = errno;
     umount2(target, DETACH | NO_FOLLOW);
     errno = error;

@@ -61,8 +61,11 @@ function layerOf(path: string): string {
 function functionBlocks(text: string): { line: number; lines: number; head: string }[] {
   const blocks: { line: number; lines: number; head: string }[] = [];
   const open: { indent: number; line: number; head: string }[] = [];
-  const starts =
-    /^(\s*)(?:export )?(?:default )?(?:(?:async )?function|(?:static |async |override |get |set |private |public )*[#\w[\].]+(?:<[^>]*>)?\(.*\{$|(?:export )?const \w+ = (?:async )?\(?)/;
+  const starts = [
+    /^\s*(?:export )?(?:default )?(?:async )?function/,
+    /^\s*(?:(?:static|async|override|get|set|private|public) )*[#\w[\].]+(?:<[^>]*>)?\(.*\{$/,
+    /^\s*(?:export )?const \w+ = (?:async )?\(?/,
+  ];
   text.split('\n').forEach((line, at) => {
     const indent = line.length - line.trimStart().length;
     const top = open.at(-1);
@@ -71,7 +74,7 @@ function functionBlocks(text: string): { line: number; lines: number; head: stri
       blocks.push({ line: top.line, lines: at + 2 - top.line, head: top.head });
     }
     const isControl = /^\s*(?:if|for|while|switch|catch|do|else|return|describe)\b/.test(line);
-    if (!isControl && starts.test(line) && line.trimEnd().endsWith('{')) {
+    if (!isControl && starts.some((start) => start.test(line)) && line.trimEnd().endsWith('{')) {
       open.push({ indent, line: at + 1, head: line.trim() });
     }
   });

@@ -37,7 +37,8 @@ export class FreeSpace {
 
   /** The next device, in the order of devindex. [start, sizeBytes) is free. */
   addDevice(start: number, sizeBytes: number): void {
-    this.#devices.push({ gaps: new GapList(start, sizeBytes), sizeBytes, start });
+    const gaps = new GapList(start, sizeBytes, ALLOCATION_BYTES);
+    this.#devices.push({ gaps, sizeBytes, start });
   }
 
   get deviceCount(): number {
@@ -76,6 +77,11 @@ export class FreeSpace {
     this.#reservations++;
   }
 
+  /** Takes what is free memory of an extent that may be anything. */
+  reserveFreeParts({ devindex, offset, lengthBytes }: Extent): void {
+    this.#devices[devindex]?.gaps.reserveFreeParts(offset, offset + lengthBytes);
+  }
+
   /**
    * An fmap for a new file of this size; nothing is taken yet. NO_SPACE names the largest size that
    * would fit; INVALID a layout that breaks a limit of the format or that the device is too small
@@ -100,12 +106,12 @@ export class FreeSpace {
   largestAllocatable(layout: Layout): number {
     const contiguous = Math.max(
       0,
-      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(ALLOCATION_BYTES, 0, sizeBytes)),
+      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(0, sizeBytes)),
     );
     if (!isStriped(layout)) return contiguous;
     this.#checkStriped(layout);
     const longest = this.#buckets(layout)
-      .map(({ from, to }) => this.#first.gaps.longest(ALLOCATION_BYTES, from, to))
+      .map(({ from, to }) => this.#first.gaps.longest(from, to))
       .sort((a, b) => b - a);
     // Every strip is as long as the shortest of them, in whole chunks.
     const shortest = longest[layout.strips - 1] ?? 0;
@@ -122,7 +128,7 @@ export class FreeSpace {
   #findContiguous(sizeBytes: number): Fmap | undefined {
     const lengthBytes = roundUp(sizeBytes, ALLOCATION_BYTES);
     for (const [devindex, device] of this.#devices.entries()) {
-      const offset = device.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, 0, device.sizeBytes);
+      const offset = device.gaps.firstFit(lengthBytes, 0, device.sizeBytes);
       if (offset !== undefined) {
         return { type: 'simple', extents: [{ devindex, offset, lengthBytes }] };
       }
@@ -143,7 +149,7 @@ export class FreeSpace {
       const bucket = buckets[(this.#reservations + at) % buckets.length];
       if (bucket === undefined) break;
       const { from, to } = bucket;
-      const offset = this.#first.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, from, to);
+      const offset = this.#first.gaps.firstFit(lengthBytes, from, to);
       if (offset !== undefined) strips.push({ devindex: 0, offset, lengthBytes });
     }
     return strips.length === count ? { type: 'interleaved', chunkBytes, strips } : undefined;
@@ -177,12 +183,12 @@ export class FreeSpace {
       const most = Math.floor(this.#first.sizeBytes / BUCKET_BYTES_MIN);
       fail(
         `${buckets} buckets of this device would have ${formatSize(bucketBytes)} each, expected ` +
-          `at least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips or none`,
+          `at least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips`,
       );
     }
   }
 }
 
 function isStriped(layout: Layout): layout is Striped {
-  return layout.strips > 0;
+  return layout.strips !== 0;
 }

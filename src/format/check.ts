@@ -35,7 +35,9 @@ export function checkReport(
     problems.push({
       index: nextIndex,
       code: 'NEXT_SEQNUM',
-      message: `next_seqnum is ${nextSeqnum}, expected next_index, ${nextIndex}; the next append mends it`,
+      message:
+        `next_seqnum is ${nextSeqnum}, expected next_index, ${nextIndex}; ` +
+        'the next append mends it',
     });
   }
   return {

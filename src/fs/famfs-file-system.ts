@@ -27,7 +27,7 @@ const SEEK_HOLE = 4;
 const BLOCK_BYTES = 4096;
 /** FILE flags of the log: 1 = every host may only read. */
 const FLAG_READ_ONLY = 1;
-/** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE, so the log orders them. */
+/** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE: the log orders them. */
 const DOT_COOKIE = 1;
 const DOTDOT_COOKIE = 2;
 const CHILD_COOKIE = 3;
@@ -241,7 +241,7 @@ function fileAttr({ ino, sizeBytes, mode, uid, gid }: FileNode): Attr {
   return { ino, sizeBytes, mode: S_IFREG | mode, nlink: 1, uid, gid, timeSeconds: 0 };
 }
 
-/** One link, as file systems say that do not count subdirectories, so that find(1) counts itself. */
+/** One link, as file systems say that count no subdirectories, so that find(1) counts itself. */
 function directoryAttr({ ino, mode, uid, gid }: DirectoryNode): Attr {
   return { ino, sizeBytes: BLOCK_BYTES, mode: S_IFDIR | mode, nlink: 1, uid, gid, timeSeconds: 0 };
 }

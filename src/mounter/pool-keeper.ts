@@ -58,7 +58,7 @@ export class PoolKeeper {
     }
   }
 
-  /** The pool's mount, its server having followed the log to `atLeast`. UNAVAILABLE if it cannot. */
+  /** The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. */
   async mount(atLeast: number): Promise<PoolMount> {
     const { name } = this.#assignment;
     const deadline = Date.now() + FOLLOW_PATIENCE_MS;

@@ -28,7 +28,7 @@ const FOLLOW_EVERY_MS = 1_000;
 
 /**
  * The FUSE thread of a server: receive, answer, send; blocking, with no promise in the path. The
- * main thread posts a message and signals the wake event; between two requests this thread reads it.
+ * main thread posts a message and signals the wake event; this thread reads it between requests.
  */
 function run(input: WorkerInput, port: MessagePort): void {
   const { assignment } = input;

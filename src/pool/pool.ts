@@ -13,7 +13,7 @@ export interface PoolOptions {
   /** Path of the primary device, or of the file that stands for it on an emulated fabric. */
   readonly device: string;
   readonly writable: boolean;
-  /** This writer's identity. Without one, or with another than the pool's master, nothing appends. */
+  /** This writer's identity. Without one, or with another than the master's, nothing appends. */
   readonly systemUuid?: string;
   /** Told of every node that a DELETE takes away, during the first replay too. */
   readonly onRemove?: (node: Node) => void;

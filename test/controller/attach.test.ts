@@ -13,7 +13,7 @@ function asMode(mode: AccessMode, dataPath = 'dax'): PublishInit {
 }
 
 describe('ControllerPublishVolume', () => {
-  test('attaches, says so again when asked again, and passes read-only on to the node', async () => {
+  test('attaches, says so again when asked again, and tells the node of read-only', async () => {
     await using harness = await controllerOf();
     const { controller } = harness;
     await controller.createVolume(create('v'));

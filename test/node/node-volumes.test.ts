@@ -175,7 +175,7 @@ describe('node publishes', () => {
     expect(mounts.table.at(-1)).toMatchObject({ mountPoint: at('target'), options: ['ro'] });
   });
 
-  test('does nothing when the target has it already, and refuses another read-only flag', async () => {
+  test('does nothing when the target has it, and refuses another read-only flag', async () => {
     await publish();
     await publish();
     expect(mounts.calls.filter((call) => call.startsWith('bind'))).toHaveLength(2);

@@ -82,7 +82,7 @@ function kill(pid: number | undefined): void {
 }
 
 describe('after a SIGKILL', () => {
-  test('of the server child, again and again, a load of reads and stats sees no error', async () => {
+  test('of the server child, again and again, a load of reads and stats has no error', async () => {
     const load = startLoad(file);
     try {
       for (let death = 1; death <= 5; death++) {
@@ -155,7 +155,7 @@ describe('after a SIGKILL', () => {
     expect(await load.finish()).toMatch(/^fine after \d+$/);
   });
 
-  test('of the keeper, the server serves on, and the next keeper takes its mount over', async () => {
+  test('of the keeper, the server serves on, and the next keeper takes it over', async () => {
     const [node] = cluster.nodes;
     if (!node) throw new Error('no node');
     const load = startLoad(file);

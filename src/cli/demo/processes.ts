@@ -5,7 +5,7 @@ import { Fault } from '../../base/errors.ts';
 
 const STOP_PATIENCE_MS = 5_000;
 
-/** The demo's long-running processes: each `famfs-csi NAME …` with its output in a log of its own. */
+/** The demo's long-running processes: each a `famfs-csi NAME …` with a log of its own. */
 export class Processes {
   readonly #main: string;
   readonly #logs: string;

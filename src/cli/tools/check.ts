@@ -40,7 +40,8 @@ function describe(device: string, result: CheckReport): string[] {
   return [
     `${device}: ${problems.length === 0 ? 'clean' : `${problems.length} problems`}`,
     ...found,
-    `  log: ${log.entries} of ${log.capacity} entries, ${log.applied} applied, ${log.skipped} skipped`,
+    `  log: ${log.entries} of ${log.capacity} entries, ${log.applied} applied, ` +
+      `${log.skipped} skipped`,
     `  ${result.files} files in ${result.directories} directories, ` +
       `${formatSize(result.allocatedBytes)} allocated, ${formatSize(result.freeBytes)} free`,
   ];

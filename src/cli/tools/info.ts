@@ -28,12 +28,18 @@ function runInfo(device: string, options: { json?: boolean }): void {
     damage: replica.damage ?? null,
   };
   const { omfMajor, omfMinor, systemUuid } = superblock;
+  const unit = formatSize(superblock.allocUnitBytes);
+  const [size, allocated, free, largest] = [
+    superblock.deviceSizeBytes,
+    space.allocatedBytes,
+    space.freeBytes,
+    space.largestFreeBytes,
+  ].map(formatSize);
   report(options.json, value, [
     `pool ${superblock.fsUuid} on ${device} (${superblock.deviceName})`,
-    `  format      famfs OMF ${omfMajor}.${omfMinor}, allocation unit ${formatSize(superblock.allocUnitBytes)}`,
+    `  format      famfs OMF ${omfMajor}.${omfMinor}, allocation unit ${unit}`,
     `  master      ${systemUuid}`,
-    `  memory      ${formatSize(superblock.deviceSizeBytes)}: ${formatSize(space.allocatedBytes)} allocated, ` +
-      `${formatSize(space.freeBytes)} free, the largest piece ${formatSize(space.largestFreeBytes)}`,
+    `  memory      ${size}: ${allocated} allocated, ${free} free, the largest piece ${largest}`,
     `  log         ${used.entries} of ${used.capacity} entries used`,
     `  files       ${namespace.fileCount} in ${namespace.directoryCount} directories`,
     ...(replica.damage

@@ -56,11 +56,13 @@ function runMkfs(device: string, options: MkfsArguments): void {
     ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
   });
   const size = superblock.deviceSizeBytes;
-  const note = `the reference tools do not take devices under ${formatSize(REFERENCE_MINIMUM_BYTES)}`;
+  const logSize = formatSize(superblock.logLengthBytes);
+  const minimum = formatSize(REFERENCE_MINIMUM_BYTES);
+  const note = `note: the reference tools do not take devices under ${minimum}`;
   report(options.json, { device, ...superblock }, [
     `${device}: a famfs pool of ${formatSize(size)}, uuid ${superblock.fsUuid}`,
-    `log: ${formatSize(superblock.logLengthBytes)}, ${logCapacity(superblock.logLengthBytes)} entries`,
-    ...(size < REFERENCE_MINIMUM_BYTES ? [`note: ${note}`] : []),
+    `log: ${logSize}, ${logCapacity(superblock.logLengthBytes)} entries`,
+    ...(size < REFERENCE_MINIMUM_BYTES ? [note] : []),
   ]);
 }
 
