@@ -33,7 +33,7 @@ export class GapList {
   #root: TreeNode;
   #freeBytes: number;
 
-  /** One gap, [start, end); none if that is empty. `unit`: what is allocated are multiples of it. */
+  /** One gap, [start, end); none if that is empty. Files get multiples of `unit`. */
   constructor(start: number, end: number, unit: number) {
     const isEmpty = end <= start;
     this.#unit = unit;
