@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -108,7 +116,8 @@ export class DemoRun implements AsyncDisposable {
   }
 
   #mounts(): string[] {
-    const below = readMountInfo().filter((one) => one.mountPoint.startsWith(`${this.tmp}/`));
+    const real = realpathSync(this.tmp);
+    const below = readMountInfo().filter((one) => one.mountPoint.startsWith(`${real}/`));
     return below.map(({ mountPoint }) => mountPoint).reverse();
   }
 
