@@ -19,7 +19,7 @@ export async function reexecUnprivileged(args: readonly string[]): Promise<numbe
     stdio: 'inherit',
     env: { ...process.env, [MARK]: String(process.pid) },
   });
-  // This process waits for the child to clean up. Ctrl-C may reach the child twice, and does no harm.
+  // This process waits for the child to clean up. Ctrl-C may reach the child twice: no harm.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => child.kill(signal));
   }

@@ -99,7 +99,7 @@ export class DemoRun implements AsyncDisposable {
   /** Takes away whatever there still is, also of a demo that a failing test has left running. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill('SIGKILL');
-    // Again, since a keeper starts a new server; and before the pipes are waited for, which they hold.
+    // Again, as a keeper starts new servers; and before their ends of the pipes are waited for.
     for (let pids = this.#pids(); pids.length > 0; pids = this.#pids()) {
       for (const pid of pids) kill(pid);
       for (const mountPoint of this.#mounts()) unmount(mountPoint, { detach: true });
@@ -126,7 +126,7 @@ export class DemoRun implements AsyncDisposable {
   }
 }
 
-/** Processes whose command line, environment, mappings, directory or open files name one of these. */
+/** Processes whose command line, environment, mappings, directory or open files name any. */
 function pidsThatName(texts: readonly string[]): number[] {
   return pids().filter((pid) => {
     const all = ['cmdline', 'environ', 'maps'].map((file) => orEmpty(pid, file, readFileSync));

@@ -108,7 +108,7 @@ async function cleanUp(cluster: LocalCluster, { keepLogs }: { keepLogs: boolean 
   if (keepLogs) print(`logs: ${cluster.logs}`);
 }
 
-/** What was foreseen, here or by the driver over gRPC, is a sentence; of anything else the stack. */
+/** What was foreseen, here or by the driver over gRPC, is a sentence; else there is a stack. */
 function explain(error: unknown): string {
   const isStatus = typeof (error as { code?: unknown } | null)?.code === 'number';
   if (isFault(error) || isStatus) return messageOf(error);
