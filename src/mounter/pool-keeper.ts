@@ -87,22 +87,20 @@ export class PoolKeeper {
     };
   }
 
-  /** Lets go of mount and server; both live on, and the next keeper adopts them. */
+  /**
+   * Lets go of mount and server; both live on, and the next keeper adopts them. A server that has
+   * just ended gets its successor now: else the mount would die with this process's descriptor.
+   */
   release(): void {
     this.#stopping.abort();
+    if (this.#session !== undefined && this.#server?.hasEnded) this.#startServer(this.#session);
     this.#server?.release();
   }
 
   /** One server's life. False when the mount is gone: somebody unmounted the pool. */
   async #serveOnce(): Promise<boolean> {
     this.#session ??= adoptOrMount(this.#assignment, this.#log);
-    const { device, negotiated } = this.#session;
-    const server = new ServerProcess(this.#serverCommand, device.fd, {
-      pool: this.#assignment.name,
-      device: this.#assignment.device,
-      negotiated,
-    });
-    this.#server = server;
+    const server = this.#startServer(this.#session);
     const state = await Promise.race([server.ready, server.ended]);
     if (typeof state !== 'string') {
       this.#problem = state.damage;
@@ -120,6 +118,13 @@ export class PoolKeeper {
     this.#problem = `its server ended (${how})`;
     this.#log.warn({ serverPid: server.pid }, `server ended with ${how}; starting another`);
     return true;
+  }
+
+  #startServer({ device, negotiated }: Session): ServerProcess {
+    const { name: pool, device: path } = this.#assignment;
+    const assignment = { pool, device: path, negotiated };
+    this.#server = new ServerProcess(this.#serverCommand, device.fd, assignment);
+    return this.#server;
   }
 
   async #follow(): Promise<ServerState | undefined> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault } from '../base/errors.ts';
 import {
+  ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
   type ServerAssignment,
   type ServerReply,
@@ -25,6 +26,7 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  #hasEnded = false;
 
   /** Spawns `command` with the descriptor inherited, and hands it the assignment. */
   constructor(command: readonly string[], fuseFd: number, assignment: ServerAssignment) {
@@ -36,8 +38,9 @@ export class ServerProcess {
     ];
     stdio[SERVER_FUSE_FD] = fuseFd;
     const [program = '', ...args] = command;
+    const env = { ...process.env, [ASSIGNMENT_VARIABLE]: JSON.stringify(assignment) };
     // Detached: a signal to the keeper's process group must not take the pods' servers with it.
-    this.#child = spawn(program, args, { stdio, detached: true });
+    this.#child = spawn(program, args, { stdio, env, detached: true });
     if (this.#child.pid === undefined) {
       throw new Fault('UNAVAILABLE', `server of pool ${assignment.pool}: could not be started`);
     }
@@ -45,20 +48,27 @@ export class ServerProcess {
     this.ended = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
     });
-    void this.ended.then((how) => this.#failAll(how));
+    void this.ended.then((how) => {
+      this.#hasEnded = true;
+      this.#failAll(how);
+    });
     this.ready = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }));
     // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
     this.ready.catch(() => {});
     this.#child.on('message', (reply: ServerReply) => {
       this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
     });
-    this.#send({ op: 'serve', assignment });
   }
 
-  /** Has the server follow the log once; UNAVAILABLE if it ends or does not answer. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Has the server follow the log once; UNAVAILABLE if it has ended, ends or does not answer. */
   follow(): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
+      if (this.#hasEnded) throw new Fault('UNAVAILABLE', `server ${this.pid}: has ended`);
       const timer = setTimeout(() => this.#fail(id, `no answer in ${ANSWER_MS} ms`), ANSWER_MS);
       const settle = <T>(use: (value: T) => void) => {
         return (value: T) => {
