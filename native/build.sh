@@ -18,7 +18,8 @@ command -v "$compiler" >/dev/null || {
   exit 1
 }
 mkdir -p build
-temporary="$(mktemp build/famfs.XXXXXX)"
+# Not mktemp's file: its mode 0600 would keep the addon from every user but the one who built it.
+temporary="build/famfs.$$.tmp"
 trap 'rm -f "$temporary"' EXIT
 "$compiler" -std=c11 ${FAMFS_CFLAGS:--O2} -g -Wall -Wextra -Werror -fPIC -shared \
   -fvisibility=hidden -pthread -isystem "$headers" -o "$temporary" "${sources[@]}"
