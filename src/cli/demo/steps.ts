@@ -2,11 +2,16 @@
 export class Steps {
   readonly #signal: AbortSignal;
   readonly #print: (line: string) => void;
+  /** Rejects when aborted; one for all steps, so that the signal gets one listener. */
+  readonly #aborted: Promise<never>;
   #current = 'start';
 
   constructor(signal: AbortSignal, print: (line: string) => void) {
     this.#signal = signal;
     this.#print = print;
+    this.#aborted = aborted(signal);
+    // Between two steps nobody waits for it.
+    this.#aborted.catch(() => {});
   }
 
   /** The step that runs, or that failed. */
@@ -19,7 +24,7 @@ export class Steps {
     this.#signal.throwIfAborted();
     this.#current = title;
     const begin = performance.now();
-    const [value, outcome] = await Promise.race([run(), aborted(this.#signal)]);
+    const [value, outcome] = await Promise.race([run(), this.#aborted]);
     const ms = (performance.now() - begin).toFixed(0).padStart(6);
     this.#print(`${ms} ms  ${title.padEnd(34)} ${outcome}`);
     return value;

@@ -1,0 +1,58 @@
+import { getEventListeners } from 'node:events';
+import { describe, expect, test } from '@jest/globals';
+import { Fault } from '../../src/base/errors.ts';
+import { Steps } from '../../src/cli/demo/steps.ts';
+
+function newSteps() {
+  const interrupt = new AbortController();
+  const lines: string[] = [];
+  const steps = new Steps(interrupt.signal, (line) => lines.push(line));
+  return { interrupt, lines, steps };
+}
+
+describe('steps of the demo', () => {
+  // Each step left a listener, and Node warned of a leak in the middle of the demo's output.
+  test('leave no listener on the signal for each step', async () => {
+    const { interrupt, steps } = newSteps();
+    for (let at = 0; at < 20; at++) await steps.step(`step ${at}`, () => [at, 'done']);
+    expect(getEventListeners(interrupt.signal, 'abort').length).toBe(1);
+  });
+
+  test('print what was done, what came of it, and pass the value on', async () => {
+    const { lines, steps } = newSteps();
+    expect(await steps.step('make a thing', () => [42, 'made'])).toBe(42);
+    expect(lines).toEqual([expect.stringMatching(/^ +\d+ ms {2}make a thing +made$/)]);
+  });
+
+  test('end the step that runs, and start no other, when interrupted', async () => {
+    const { interrupt, lines, steps } = newSteps();
+    const reason = new Fault('UNAVAILABLE', 'stopped by SIGINT');
+    const running = steps.step('wait', () => new Promise<never>(() => {}));
+    interrupt.abort(reason);
+    await expect(running).rejects.toBe(reason);
+    let started = false;
+    const next = steps.step('go on', () => {
+      started = true;
+      return [undefined, ''];
+    });
+    await expect(next).rejects.toBe(reason);
+    expect(started).toBe(false);
+    expect(steps.current).toBe('wait');
+    expect(lines).toEqual([]);
+  });
+
+  test('leave no rejection unhandled when the signal comes before the first of them', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    try {
+      const { interrupt, steps } = newSteps();
+      interrupt.abort(new Fault('UNAVAILABLE', 'stopped by SIGTERM'));
+      await new Promise((resolve) => setImmediate(resolve));
+      await expect(steps.step('first', () => [undefined, ''])).rejects.toThrow('SIGTERM');
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+    expect(unhandled).toEqual([]);
+  });
+});
