@@ -6,9 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reexecUnprivileged } from '../dist/cli/namespace.js';
 
-const inNamespace = await reexecUnprivileged(process.argv.slice(1));
+const inNamespace = await reexecUnprivileged(process.argv.slice(1)).catch((error) => {
+  process.stderr.write(`npm test: ${error.message}\n`);
+  return 1;
+});
 if (inNamespace !== undefined) process.exit(inNamespace);
 
+/** Mounts of famfs; those of a product that runs on this machine were there before the tests. */
+function ours() {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.filter((line) => line.includes('fuse.famfs'));
+}
+
+const before = ours();
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));
 const output = join(folder, 'results.json');
 const jest = spawnSync(
@@ -27,9 +37,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const left = readFileSync('/proc/self/mountinfo', 'utf8')
-  .split('\n')
-  .filter((line) => line.includes('fuse.famfs'));
+const left = ours().filter((line) => !before.includes(line));
 for (const line of left) process.stdout.write(`left behind: ${line}\n`);
 
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + left.length;
