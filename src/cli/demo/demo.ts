@@ -255,18 +255,10 @@ export class Demo {
     return `${name} ${vendor_version}`;
   }
 
-  /** Until it answers: a process that has just been started takes its time. */
-  async #retry<T>(ask: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + READY_MS;
-    for (;;) {
-      try {
-        return await ask();
-      } catch (error) {
-        this.#options.cluster.processes.assertRunning();
-        if (Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
+  /** Until it answers; fails at once when a process of the cluster has ended. */
+  #retry<T>(ask: () => Promise<T>): Promise<T> {
+    const { steps, cluster } = this.#options;
+    return steps.retry(ask, READY_MS, () => cluster.processes.assertRunning());
   }
 }
 

@@ -1,3 +1,5 @@
+const RETRY_MS = 50;
+
 /** Prints the steps of the demo as they happen: what, what came of it, how long it took. */
 export class Steps {
   readonly #signal: AbortSignal;
@@ -28,6 +30,29 @@ export class Steps {
     const ms = (performance.now() - begin).toFixed(0).padStart(6);
     this.#print(`${ms} ms  ${title.padEnd(34)} ${outcome}`);
     return value;
+  }
+
+  /**
+   * Asks until there is an answer, or for `patienceMs`: a process that has just been started takes
+   * its time. `assertHope` throws where none can come any more. Ends at once when aborted: nobody
+   * waits for the step then, but it would keep the process alive.
+   */
+  async retry<T>(
+    ask: () => Promise<T>,
+    patienceMs: number,
+    assertHope: () => void = () => {},
+  ): Promise<T> {
+    const deadline = Date.now() + patienceMs;
+    for (;;) {
+      this.#signal.throwIfAborted();
+      assertHope();
+      try {
+        return await ask();
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
   }
 
   lines(lines: readonly string[]): void {
