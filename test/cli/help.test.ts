@@ -23,7 +23,7 @@ describe('famfs-csi --help', () => {
     help = ran.stdout;
   });
 
-  test('lists every command with what it does, and hides those that the product runs itself', () => {
+  test('lists every command with what it does, and hides those for the product itself', () => {
     const commands = section(help, 'Commands').map(([term, text]) => [term.split(' ')[0], text]);
     expect(commands.map(([name]) => name)).toEqual(
       expect.arrayContaining([...TOOLS, ...OTHERS, 'help']),

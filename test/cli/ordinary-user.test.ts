@@ -177,7 +177,7 @@ describe('the demo is refused, with what to do', () => {
       echo go >$T/go
       wait $child`;
     expect(refusal(script)).toMatch(
-      /^famfs-csi: user namespaces: .* \(unshare: .*No space left.*\); run as root, or .*max_user_na/,
+      /^famfs-csi: user namespaces: .* \(unshare: .*No space left.*\); run as root, or .*max_user_/,
     );
   });
 

@@ -192,7 +192,7 @@ describe('mkfs', () => {
     const device = newPool('occupied');
     const before = readFileSync(device);
     expect(refusal('mkfs', device)).toMatch(
-      /^1 famfs-csi: device: holds a famfs superblock \(pool [0-9a-f-]{36}\); nothing was written; /,
+      /^1 famfs-csi: device: holds a famfs superblock \(pool [0-9a-f-]{36}\); nothing was written;/,
     );
     expect(readFileSync(device).equals(before)).toBe(true);
     expect(famfsJson(['mkfs', '--force', '--fs-uuid', UUID, device])).toMatchObject({

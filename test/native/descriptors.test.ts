@@ -174,7 +174,7 @@ describe('a descriptor of another process', () => {
     }
   });
 
-  test('that is not open, or of a process that is not there, is an error that names it', async () => {
+  test('that is not open, or of a process that is gone, is an error that names it', async () => {
     await using other = startProcess('0');
     expect(await other.ask()).toBe('ready');
     const { pid } = other;
@@ -202,7 +202,8 @@ describe('a fuse device', () => {
     const script = `
       const { FuseDevice } = await import('${DIST}/fuse-device.js');
       const fs = await import('node:fs');
-      const flags = () => /^flags:\\s+([0-7]+)$/m.exec(fs.readFileSync('/proc/self/fdinfo/3', 'utf8'))[1];
+      const info = () => fs.readFileSync('/proc/self/fdinfo/3', 'utf8');
+      const flags = () => /^flags:\\s+([0-7]+)$/m.exec(info())[1];
       const bits = () => (Number.parseInt(flags(), 8) & 0o2004000).toString(8);
       FuseDevice.adopt(3);
       console.log(bits());`;

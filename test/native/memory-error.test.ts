@@ -59,7 +59,8 @@ import(workerData.module).then(({ Mapping }) => {
   for (let round = 0; round < 200; round++) {
     for (const call of [
       () => memory.load(4096), () => memory.publish(4096, 1n), () => memory.load(0),
-      () => memory.copyOut(4000, new Uint8Array(200)), () => memory.copyIn(4000, new Uint8Array(200)),
+      () => memory.copyOut(4000, new Uint8Array(200)),
+      () => memory.copyIn(4000, new Uint8Array(200)),
     ]) {
       try { call(); count('fine'); } catch (error) { count(error.code); }
     }
@@ -114,7 +115,7 @@ describe('memory that fails', () => {
     );
   });
 
-  test('hits only the thread that touches it, in threads and on the main thread at once', async () => {
+  test('hits only the thread that touches it, the main thread and others at once', async () => {
     const threads = [0, 1, 2].map((at) => startThread(scratch.join(`thread-${at}`)));
     using memory = Mapping.open(file, { writable: true });
     truncateSync(file, PAGE);

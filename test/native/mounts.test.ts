@@ -257,7 +257,8 @@ describe('mountinfo', () => {
 
   test('is read field by field, optional fields or none', () => {
     const line =
-      '36 35 98:0 /a\\040b /mnt\\0112 rw,noatime shared:1 master:2 - fuse.famfs the\\134pool rw,fd=3';
+      '36 35 98:0 /a\\040b /mnt\\0112 rw,noatime shared:1 master:2 ' +
+      '- fuse.famfs the\\134pool rw,fd=3';
     const bare = '37 36 0:42 / / ro - tmpfs  rw';
     expect(readMountInfo(`${line}\n${bare}\n`)).toEqual([
       {
