@@ -12,13 +12,13 @@ const inNamespace = await reexecUnprivileged(process.argv.slice(1)).catch((error
 });
 if (inNamespace !== undefined) process.exit(inNamespace);
 
-/** Mounts of famfs; those of a product that runs on this machine were there before the tests. */
-function ours() {
+/** Lines of the mount table; those that are there before the tests are somebody else's. */
+function famfsMounts() {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   return lines.filter((line) => line.includes('fuse.famfs'));
 }
 
-const before = ours();
+const before = famfsMounts();
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));
 const output = join(folder, 'results.json');
 const jest = spawnSync(
@@ -37,7 +37,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const left = ours().filter((line) => !before.includes(line));
+const left = famfsMounts().filter((line) => !before.includes(line));
 for (const line of left) process.stdout.write(`left behind: ${line}\n`);
 
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + left.length;

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { codeOf, Fault, isFault } from '../base/errors.ts';
 import { FuseDevice } from '../native/fuse-device.ts';
 
+/** Tells the process in the namespace who has put it there. */
+const MARK = 'FAMFS_CSI_NAMESPACE_OF';
 const UNSHARE = ['--user', '--map-root-user', '--mount', '--propagation', 'private'];
 const CAP_SYS_ADMIN = 1n << 21n;
 
@@ -16,8 +18,11 @@ export async function reexecUnprivileged(args: readonly string[]): Promise<numbe
   if (mayMount()) return undefined;
   checkFuseDevice();
   checkNamespaces();
-  const child = spawn('unshare', [...UNSHARE, process.execPath, ...args], { stdio: 'inherit' });
-  // The child cleans up and this process waits. Ctrl-C reaches both, so a signal may come twice.
+  const child = spawn('unshare', [...UNSHARE, process.execPath, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, [MARK]: String(process.pid) },
+  });
+  // This process waits for the child to clean up. Ctrl-C may reach the child twice: no harm.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => child.kill(signal));
   }
@@ -31,6 +36,15 @@ function mayMount(): boolean {
   const status = readFileSync('/proc/self/status', 'utf8');
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   return process.getuid?.() === 0 && (effective & CAP_SYS_ADMIN) !== 0n;
+}
+
+/**
+ * What goes before a command of another terminal so that it sees the mounts of this process: empty
+ * unless `reexecUnprivileged` has given this process a namespace of its own.
+ */
+export function enterNamespace(): string[] {
+  if (process.env[MARK] !== String(process.ppid)) return [];
+  return ['nsenter', '--preserve-credentials', '--user', '--mount', `--target=${process.pid}`];
 }
 
 function checkFuseDevice(): void {

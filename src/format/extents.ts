@@ -27,7 +27,9 @@ export function fmapExtents(fmap: Fmap): readonly Extent[] {
 /** How many bytes of a file the fmap can hold, given how they are dealt out. */
 export function fmapCapacity(fmap: Fmap): number {
   if (fmap.type === 'simple') {
-    return fmap.extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    let sum = 0;
+    for (const { lengthBytes } of fmap.extents) sum += lengthBytes;
+    return sum;
   }
   // The file ends in the first strip that is full: strip s holds chunks s, s + n, s + 2n, …
   const count = fmap.strips.length;
@@ -48,7 +50,7 @@ export function resolve(fmap: Fmap, offset: number, lengthBytes: number): Extent
 }
 
 function resolveSimple(extents: readonly Extent[], offset: number, lengthBytes: number): Extent[] {
-  const ranges: Extent[] = [];
+  const ranges: Range[] = [];
   let skip = offset;
   let left = lengthBytes;
   for (const extent of extents) {
@@ -58,7 +60,7 @@ function resolveSimple(extents: readonly Extent[], offset: number, lengthBytes: 
       continue;
     }
     const take = Math.min(left, extent.lengthBytes - skip);
-    ranges.push({ devindex: extent.devindex, offset: extent.offset + skip, lengthBytes: take });
+    appendRange(ranges, extent.devindex, extent.offset + skip, take);
     left -= take;
     skip = 0;
   }
@@ -73,7 +75,7 @@ function resolveInterleaved(
   offset: number,
   lengthBytes: number,
 ): Extent[] {
-  const ranges: { devindex: number; offset: number; lengthBytes: number }[] = [];
+  const ranges: Range[] = [];
   const end = offset + lengthBytes;
   for (let at = offset; at < end; ) {
     const chunk = Math.floor(at / chunkBytes);
@@ -82,13 +84,24 @@ function resolveInterleaved(
     assert(strip !== undefined, 'an interleaved file has no strip');
     const take = Math.min(chunkBytes - within, end - at);
     const device = strip.offset + Math.floor(chunk / strips.length) * chunkBytes + within;
-    const last = ranges.at(-1);
-    if (last?.devindex === strip.devindex && last.offset + last.lengthBytes === device) {
-      last.lengthBytes += take;
-    } else {
-      ranges.push({ devindex: strip.devindex, offset: device, lengthBytes: take });
-    }
+    appendRange(ranges, strip.devindex, device, take);
     at += take;
   }
   return ranges;
+}
+
+/** An extent that may still grow. */
+interface Range {
+  readonly devindex: number;
+  readonly offset: number;
+  lengthBytes: number;
+}
+
+function appendRange(ranges: Range[], devindex: number, offset: number, lengthBytes: number): void {
+  const last = ranges.at(-1);
+  if (last?.devindex === devindex && last.offset + last.lengthBytes === offset) {
+    last.lengthBytes += lengthBytes;
+  } else {
+    ranges.push({ devindex, offset, lengthBytes });
+  }
 }

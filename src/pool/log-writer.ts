@@ -9,6 +9,7 @@ import {
 } from '../format/log-header.ts';
 import type { Replica } from '../format/replica.ts';
 import type { LogFollower } from './log-follower.ts';
+import { type Remnant, recover } from './recovery.ts';
 
 /** What a plan wants appended, and what its caller gets once readers can see it. */
 export interface Plan<T> {
@@ -27,6 +28,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** A plan whose entries fit, as the bytes of their slots. */
+interface Encoded {
+  readonly images: readonly Uint8Array[];
+  readonly result: unknown;
+}
+
 /** A plan whose entries are applied to the replica and wait to be written. */
 interface Staged {
   readonly waiting: Waiting;
@@ -42,19 +49,31 @@ export class LogWriter {
   readonly #follower: LogFollower;
   readonly #lock: WriterLock;
   readonly #mayWrite: () => void;
+  readonly #onRecovery: (found: Remnant) => void;
   #queue: Waiting[] = [];
   #draining = false;
+  #isRecovered = false;
 
-  /** `mayWrite` throws (READ_ONLY) where this host may not append at all. */
-  constructor(follower: LogFollower, lock: WriterLock, mayWrite: () => void) {
+  /**
+   * `mayWrite` throws (READ_ONLY) where this host may not append at all. `onRecovery` is told what
+   * an earlier writer left half-made, before the first append.
+   */
+  constructor(
+    follower: LogFollower,
+    lock: WriterLock,
+    mayWrite: () => void,
+    onRecovery: (found: Remnant) => void = () => {},
+  ) {
     this.#follower = follower;
     this.#lock = lock;
     this.#mayWrite = mayWrite;
+    this.#onRecovery = onRecovery;
   }
 
   /**
    * Runs the plan under the lock, after the tail was followed, and appends its entries; all or none
-   * of them. Resolves when every reader can see them. What the plan throws rejects only this call.
+   * of them. Resolves when every reader can see them. What the plan throws, and an entry of it that
+   * no slot can hold (INVALID), rejects only this call.
    * LOG_FULL, READ_ONLY, MEMORY_ERROR, BUSY (lock held for too long by another process).
    */
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
@@ -94,6 +113,7 @@ export class LogWriter {
     const follower = this.#follower;
     follower.follow();
     this.#mayWrite();
+    this.#recoverOnce();
     const first = follower.replica.position;
     const images: Uint8Array[] = [];
     const staged: Staged[] = [];
@@ -101,20 +121,29 @@ export class LogWriter {
       for (const waiting of batch) {
         const plan = this.#planOf(waiting);
         if (plan === undefined) continue;
-        images.push(...this.#stage(plan.entries));
+        for (const image of plan.images) follower.replica.applyEntry(image);
+        images.push(...plan.images);
         staged.push({ waiting, result: plan.result });
       }
       if (images.length > 0) this.#writeEntries(first, images);
     } catch (error) {
       // The replica may be ahead of the memory, or the memory ahead of us: only the log knows.
+      this.#isRecovered = false;
       follower.reload();
       throw error;
     }
     for (const { waiting, result } of staged) waiting.resolve(result);
   }
 
-  /** The plan's wish, or undefined where it threw or does not fit: its caller is told. */
-  #planOf(waiting: Waiting): Plan<unknown> | undefined {
+  /** Before the first append, and the first after a failed one: see `recover`. */
+  #recoverOnce(): void {
+    if (this.#isRecovered) return;
+    for (const found of recover(this.#follower)) this.#onRecovery(found);
+    this.#isRecovered = true;
+  }
+
+  /** The plan's wish, or undefined where it threw or cannot be had: its caller is told. */
+  #planOf(waiting: Waiting): Encoded | undefined {
     const { replica } = this.#follower;
     try {
       const plan = waiting.plan(replica);
@@ -126,20 +155,13 @@ export class LogWriter {
             'are free; make the pool anew with a longer log (mkfs --log-size)',
         );
       }
-      return plan;
+      const first = replica.position;
+      const images = plan.entries.map((entry, at) => encodeLogEntry(first + at, entry));
+      return { images, result: plan.result };
     } catch (error) {
       waiting.reject(error);
       return undefined;
     }
-  }
-
-  #stage(entries: readonly NewEntry[]): Uint8Array[] {
-    const { replica } = this.#follower;
-    return entries.map((entry) => {
-      const image = encodeLogEntry(replica.position, entry);
-      replica.applyEntry(image);
-      return image;
-    });
   }
 
   /**

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { famfs } from '../support/command-line.ts';
 
-const TOOLS = ['mkfs', 'info', 'ls', 'mkdir', 'create', 'rm', 'check', 'map'];
+const TOOLS = ['mkfs', 'info', 'ls', 'mkdir', 'create', 'rm', 'check', 'map', 'repair'];
 const OTHERS = ['demo', 'controller', 'node', 'mounter'];
 
 /** `  name <x>   what it is`, its continuation lines joined, of one section of a help text. */

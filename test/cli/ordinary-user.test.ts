@@ -1,15 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import { missingCommand, testUnless } from '../support/needs.ts';
+import { fuse, machineRoot } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /**
- * `famfs-csi demo` as somebody who may not mount. Each run has mount and process namespaces of its
- * own, where root can arrange the machine as it likes: the repository where everybody can read it,
- * a /dev/fuse with the rights that the story wants, and a /tmp and /dev/shm that are empty before
- * and must be after. When the run ends all of it is gone, whatever state it is in.
+ * `famfs-csi demo` as somebody who may not mount, where it is refused; that it works where it can
+ * is in test/system/demo.test.ts. Each run has mount and process namespaces of its own, where root
+ * can arrange the machine as it likes: the repository where everybody can read it, and a /dev/fuse
+ * with the rights that the story wants. When the run ends all of it is gone.
  */
 const REPOSITORY = join(__dirname, '..', '..');
 const NOBODY = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
@@ -36,22 +36,10 @@ const PREPARE = `
   cd $T
   set +e
 `;
-/** What is left behind, and who still runs: this shell, `ls` and no more. */
-const LEFTOVERS = `
-  echo "left: $(ls -A /dev/shm) $(ls -A $TMPDIR)"
-  echo "processes: $(ls -d /proc/[0-9]* | wc -l)"
-`;
 
-function reasonToSkip(): string | undefined {
-  const isFirstNamespace = /^\s*0\s+0\s+4294967295/.test(
-    readFileSync('/proc/self/uid_map', 'utf8'),
-  );
-  if (process.getuid?.() !== 0 || !isFirstNamespace) return 'only root can become another user';
-  if (!existsSync('/dev/fuse')) return '/dev/fuse is missing';
-  return missingCommand('unshare') ?? missingCommand('setpriv');
-}
-
-const userTest = testUnless(reasonToSkip());
+const userTest = testUnless(
+  machineRoot() ?? fuse() ?? missingCommand('unshare') ?? missingCommand('setpriv'),
+);
 
 let scratch: Scratch;
 
@@ -78,49 +66,6 @@ function refusal(script: string, fuseMode?: string): string {
   expect(stderr.trimEnd().split('\n').length).toBe(1);
   return stderr;
 }
-
-describe('the demo of an ordinary user', () => {
-  userTest('shares every byte, in a user and mount namespace, and leaves nothing behind', () => {
-    const { status, stdout, stderr } = onMachine(`
-      ${NOBODY} sh -c "id -u; exec ${DEMO}"
-      echo "exit $?"
-      ${LEFTOVERS}`);
-    const lines = stdout.trimEnd().split('\n');
-    expect({ status, stderr, first: lines[0] }).toEqual({ status: 0, stderr: '', first: '65534' });
-    expect(lines.slice(-4)).toEqual([
-      'demo: ok, 1000000 bytes (976.6 KiB) shared by 2 nodes',
-      'exit 0',
-      'left:  ',
-      expect.stringMatching(/^processes: [1-4]$/),
-    ]);
-    expect(stdout).toMatch(/pod on node-b verifies +mapped it read-only, all 1000000 bytes/);
-    expect(stdout).toMatch(/a write on node-b is refused +Read-only file system/);
-  });
-
-  userTest('that is told to end cleans up, and says so', () => {
-    // The signal is for the process that the user sees, which is not the one that does the work.
-    const script = `
-      mkfifo $T/output
-      ${NOBODY} ${DEMO} >$T/output &
-      demo=$!
-      exec 3<$T/output
-      read first <&3
-      kill -TERM $demo
-      cat <&3
-      wait $demo
-      echo "exit $?"
-      ${LEFTOVERS}`;
-    const { status, stdout, stderr } = onMachine(script);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout.trimEnd().split('\n').slice(-5)).toEqual([
-      expect.stringMatching(/^demo: failed at ".+": stopped by SIGTERM$/),
-      'nothing is left behind',
-      'exit 1',
-      'left:  ',
-      expect.stringMatching(/^processes: [1-4]$/),
-    ]);
-  });
-});
 
 describe('npm test of an ordinary user', () => {
   // What Jest loads has to work where root's files are an unknown user's: a build of its compiler

@@ -203,7 +203,7 @@ describe('mkfs', () => {
   });
 
   test.each<[string[], RegExp]>([
-    [['--size', '1M'], /^2 famfs-csi: device: has 1 MiB, .* needs at least 12 MiB/],
+    [['--size', '1M'], /^2 famfs-csi: device: has 1 MiB .* needs at least 12 MiB/],
     [['--size', '64M', '--log-size', '9M'], /^2 famfs-csi: log size: found 9437184, expected a po/],
     [['--size', '64M', '--device-name', 'n'.repeat(64)], /^2 famfs-csi: device name: found 64/],
   ])('with %j leaves no file behind', (options, message) => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect } from '@jest/globals';
 import { codeOf, messageOf } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
@@ -11,10 +11,11 @@ import { Mapping, type Segment } from '../../src/native/mapping.ts';
 import { mountFuse, mountsAt } from '../../src/native/mounts.ts';
 import { MemoryFileSystem } from '../fuse/memory-file-system.ts';
 import { testUnless } from '../support/needs.ts';
+import { fuse } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /** The real /dev/fuse and the real kernel at its other end; the session runs in this thread. */
-const mountTest = testUnless(existsSync('/dev/fuse') ? undefined : '/dev/fuse is missing');
+const mountTest = testUnless(fuse());
 
 const PAGE = 4096;
 const IDLE_MS = 1000;

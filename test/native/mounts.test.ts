@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
-  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -16,6 +15,7 @@ import { bindMount, mountsAt, readMountInfo, unmount } from '../../src/native/mo
 import { compile } from '../support/compile.ts';
 import { LinePeer } from '../support/line-peer.ts';
 import { testUnless } from '../support/needs.ts';
+import { fuse } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const PROGRAMS = join(__dirname, 'programs');
@@ -170,7 +170,7 @@ describe.each([
     expect(readdirSync(hidden())).toEqual([]);
   });
 
-  testUnless(existsSync('/dev/fuse') ? undefined : '/dev/fuse is missing')(
+  testUnless(fuse())(
     'a FUSE mount is what was asked for, and its target no symbolic link',
     async () => {
       const link = scratch.join('link');
