@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
-import { missingCommand, testUnless } from '../support/needs.ts';
-import { fuse, machineRoot } from '../support/requirements.ts';
+import { fuse, machineRoot, missingCommand, testUnless } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /**

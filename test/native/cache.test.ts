@@ -6,7 +6,7 @@ import { addon } from '../../src/native/addon.ts';
 import { Mapping } from '../../src/native/mapping.ts';
 import { COMPILER, compile } from '../support/compile.ts';
 import { Disassembly } from '../support/disassembly.ts';
-import { missingCommand, testUnless } from '../support/needs.ts';
+import { missingCommand, testUnless } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const NATIVE = join(__dirname, '..', '..', 'native');

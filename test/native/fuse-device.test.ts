@@ -10,8 +10,7 @@ import { FuseDevice } from '../../src/native/fuse-device.ts';
 import { Mapping, type Segment } from '../../src/native/mapping.ts';
 import { mountFuse, mountsAt } from '../../src/native/mounts.ts';
 import { MemoryFileSystem } from '../fuse/memory-file-system.ts';
-import { testUnless } from '../support/needs.ts';
-import { fuse } from '../support/requirements.ts';
+import { fuse, testUnless } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /** The real /dev/fuse and the real kernel at its other end; the session runs in this thread. */

@@ -14,8 +14,7 @@ import { codeOf } from '../../src/base/errors.ts';
 import { bindMount, mountsAt, readMountInfo, unmount } from '../../src/native/mounts.ts';
 import { compile } from '../support/compile.ts';
 import { LinePeer } from '../support/line-peer.ts';
-import { testUnless } from '../support/needs.ts';
-import { fuse } from '../support/requirements.ts';
+import { fuse, testUnless } from '../support/requirements.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const PROGRAMS = join(__dirname, 'programs');
