@@ -124,6 +124,7 @@ export class LogWriter {
   #appendBatch(batch: readonly Waiting[]): void {
     const follower = this.#follower;
     follower.follow();
+    follower.assertSamePool();
     this.#mayWrite();
     this.#recoverOnce();
     const first = follower.replica.position;
