@@ -86,9 +86,15 @@ export class Mapping implements SharedMemory {
   }
 
   flush(offset: number, lengthBytes: number): void {
-    // No other host caches it; and to touch the holes of a sparse file would fill them.
-    if (this.#isOwn) return;
-    this.#ordered.flush(offset, lengthBytes);
+    this.#checkLength(offset, lengthBytes);
+    if (!this.#isOwn) {
+      this.#ordered.flush(offset, lengthBytes);
+      return;
+    }
+    // No other host caches it; and to touch the holes of a sparse file would fill them. Only the
+    // range's ends are checked.
+    this.#ordered.flush(offset, 0);
+    this.#ordered.flush(offset + lengthBytes, 0);
   }
 
   /** Drops the line, then one aligned 8-byte load. */
