@@ -43,6 +43,7 @@ export class Pool implements Disposable {
       () => this.assertAppendable(),
       options.onRecovery,
     );
+    if (memory.writable) this.#writer.takeOver();
   }
 
   /** Maps the device and replays the log. Faults name the pool and the device. */
