@@ -133,7 +133,7 @@ function fill(pool: Pool, todo: readonly (readonly [Layout, number])[]): void {
 }
 
 describe('allocator', () => {
-  test('never hands out a unit that a live file owns, and lays files out as the format says', () => {
+  test('never hands out a unit that a live file owns, laying files out by the formulas', () => {
     const devices = [
       [10 * MiB, 7 * GiB + 6 * MiB],
       [2 * MiB, GiB],
@@ -171,7 +171,7 @@ describe('allocator', () => {
     });
   });
 
-  test('never uses the end of a device that is no whole unit, nor a unit that is used in part', () => {
+  test('never uses the end of a device that is no whole unit, nor one that is used in part', () => {
     const pool = poolOf([10 * MiB, 20 * MiB + 4096]);
     pool.space.reserveFreeParts({ devindex: 0, offset: 12 * MiB + 4096, lengthBytes: 4096 });
     expect(pool.space.largestFreeBytes).toBe(6 * MiB);

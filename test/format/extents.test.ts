@@ -9,7 +9,7 @@ import {
 } from '../../src/format/extents.ts';
 import { caught } from '../support/caught.ts';
 
-/** Where one byte of a file is, as `devindex:offset`, straight from format.md; undefined: nowhere. */
+/** The place of one byte of a file, `devindex:offset`, by format.md; undefined: nowhere. */
 function placeOf(fmap: Fmap, at: number): string | undefined {
   if (fmap.type === 'simple') {
     let before = 0;

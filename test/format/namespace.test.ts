@@ -193,4 +193,14 @@ describe('namespace', () => {
     expect(d.childCount).toBe(12);
     expect(d.child('1')).toMatchObject({ entryIndex: 191 });
   });
+
+  test('lists a name once that was deleted and is there again', () => {
+    const log = [file('a', 0), file('b', 1), remove('a', 0), file('a', 2)];
+    const { root } = replicaOf(log).namespace;
+    const listed = [...root.childrenFrom(0)].map(({ name, entryIndex }) => [name, entryIndex]);
+    expect(listed).toEqual([
+      ['b', 1],
+      ['a', 3],
+    ]);
+  });
 });

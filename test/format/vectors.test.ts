@@ -145,7 +145,7 @@ describe.each(CLEAN)('%s, made by the reference', (name) => {
   });
 });
 
-test('c_interleaved_64g has strips that the reference laid out by the formula of the format', () => {
+test('c_interleaved_64g has strips of the length that the formula gives', () => {
   const striped = readFacts('c_interleaved_64g').entries.filter((e) => e.ext_type !== 'simple');
   expect(striped.length).toBeGreaterThan(3);
   for (const { size, strips, chunk_size: chunk } of striped) {
