@@ -32,6 +32,7 @@ function requestBytes(random: Random): Uint8Array {
     [4, () => framed(random)],
     [4, () => mutated(random)],
     [1, () => oddInit(random)],
+    [1, () => oddWrite(random)],
   ]);
   return make();
 }
@@ -75,6 +76,17 @@ function oddInit(random: Random): Uint8Array {
     spoilField(random, bytes, random.pick([[40, 4] as const, [44, 4], [52, 4], [52, 4], [56, 4]]));
   }
   return bytes;
+}
+
+/** A WRITE whose data are about as long as it says. */
+function oddWrite(random: Random): Uint8Array {
+  const data = random.bytes(random.below(64));
+  const body = new Uint8Array(40 + data.length);
+  const view = viewOf(body);
+  view.setBigUint64(8, random.oneIn(4) ? oddU64(random, 0n) : BigInt(random.below(6000)), true);
+  view.setUint32(16, random.oneIn(2) ? data.length : oddU32(random, data.length), true);
+  body.set(data, 40);
+  return message(OPCODE.WRITE, random.pick(INODES), body);
 }
 
 function answer(request: Uint8Array, _: Random, tally: Tally): void {

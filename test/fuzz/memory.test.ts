@@ -1,27 +1,23 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { HEAP_MAX_MIB, type HostileLog, replayHostileLogs } from './hostile-memory.ts';
+import {
+  HOSTILE_LOGS,
+  type HostileLog,
+  MEMORY_MAX_MIB,
+  replayHostileLogs,
+} from './hostile-memory.ts';
 
-const NAMES = [
-  'a full log of unknown types',
-  'a full log of rejected files with ugly paths',
-  'a full log of files in sixteen pieces',
-  'a full log of directories made and deleted',
-  'a full log of rejected files in sixteen pieces',
-  'a log of 64 MiB of duplicates and bad paths',
-  'a log of 1 GiB of garbage',
-];
 const RUN_LIMIT_MS = 300_000;
 
 describe('hostile logs', () => {
   const logs = new Map<string, HostileLog>();
 
   beforeAll(() => {
-    for (const log of replayHostileLogs(NAMES)) logs.set(log.name, log);
+    for (const log of replayHostileLogs(HOSTILE_LOGS)) logs.set(log.name, log);
   }, RUN_LIMIT_MS);
 
-  test.each(NAMES)('%s: is replayed, checked and drawn in 200 MiB', (name) => {
+  test.each(HOSTILE_LOGS)('%s: is replayed, checked and drawn in 200 MiB', (name) => {
     const log = logs.get(name);
-    expect(log?.growthKiB).toBeLessThan(HEAP_MAX_MIB * 1024);
+    expect(log?.growthKiB).toBeLessThan(MEMORY_MAX_MIB * 1024);
     expect(log?.reportBytes).toBeLessThan(2 ** 20);
     expect(log?.lines).toBeLessThan(80);
     expect(log?.kept).toBeLessThanOrEqual(1000);
