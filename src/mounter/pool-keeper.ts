@@ -125,7 +125,10 @@ export class PoolKeeper {
   async #follow(): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      return await this.#server?.follow();
+      const state = await this.#server?.follow();
+      // Damage comes, and goes with a repair, while a server serves.
+      if (state !== undefined) this.#problem = state.damage;
+      return state;
     } catch (error) {
       this.#log.debug(`server did not answer: ${messageOf(error)}`);
       return undefined;

@@ -77,7 +77,11 @@ function answerKeeper(port: MessagePort, files: FamfsFileSystem): 'stop' | undef
 
 function stateOf({ pool }: FamfsFileSystem): ServerState {
   const { position, damage } = pool.replica;
-  return { fsUuid: pool.fsUuid, logPosition: position, damage: damage?.message };
+  const problem =
+    damage &&
+    `its log is damaged at entry ${damage.index} (${damage.message}); files before it ` +
+      'are served; run "famfs-csi repair"';
+  return { fsUuid: pool.fsUuid, logPosition: position, damage: problem };
 }
 
 if (parentPort === null) throw new Fault('INTERNAL', 'serve-worker: runs as a worker thread only');
