@@ -7,6 +7,7 @@ import { LOG_KINDS } from './log-kinds.ts';
 import { MOUNTED_KIND } from './mounted-kind.ts';
 import { MOUNTER_KIND } from './mounter-kind.ts';
 import { Random } from './random.ts';
+import { REPAIR_KIND } from './repair-kind.ts';
 import { Tally } from './tally.ts';
 
 export const KINDS: readonly AnyKind[] = [
@@ -14,6 +15,7 @@ export const KINDS: readonly AnyKind[] = [
   ...LOG_KINDS,
   MOUNTED_KIND,
   COMMAND_KIND,
+  REPAIR_KIND,
   FUSE_KIND,
   ...CSI_KINDS,
   MOUNTER_KIND,

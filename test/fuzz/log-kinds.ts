@@ -33,7 +33,8 @@ import { foreseen, must, mustEqual, type Tally } from './tally.ts';
 /** The least that a follower reads at once on average: more reads are a loop without progress. */
 const BATCH_ENTRIES_MIN = 32;
 
-function replay(image: LogImage, random: Random, tally: Tally): void {
+/** Opens a log in every way there is, and holds what comes of it to the model. */
+export function replay(image: LogImage, random: Random, tally: Tally): void {
   const model = Model.of(image);
   const memory = new ImageMemory(image);
   const removed: Node[] = [];

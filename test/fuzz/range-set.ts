@@ -43,7 +43,8 @@ export class RangeSet {
     const gaps: [number, number][] = [];
     let at = start;
     for (const [index, from] of this.starts.entries()) {
-      if (from > at) gaps.push([at, Math.min(from, end)]);
+      if (from >= end) break;
+      if (from > at) gaps.push([at, from]);
       at = Math.max(at, this.ends[index] as number);
     }
     if (at < end) gaps.push([at, end]);
