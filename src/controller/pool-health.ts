@@ -23,7 +23,7 @@ export function poolCondition({ name, replica }: VolumePool): PoolCondition {
 /**
  * What Identity.Probe answers for a controller, and the log line when that changes. A pool is
  * usable when its log can be followed, be it up to damage: a restart mends no log, and volumes
- * before the damage are still to be attached and detached. See docs/decisions/0031.
+ * before the damage are still to be attached and detached. See docs/decisions/0012.
  */
 export class PoolHealth {
   readonly #pools: readonly VolumePool[];

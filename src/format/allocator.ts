@@ -101,10 +101,11 @@ export class FreeSpace {
         : this.#findContiguous(sizeBytes);
     if (fmap !== undefined) return fmap;
     const largest = this.largestAllocatable(layout);
+    const { freeBytes } = this.#first.gaps;
     throw new Fault(
       'NO_SPACE',
-      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ` +
-        `${this.#first.gaps.freeBytes} bytes are free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
+      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${freeBytes} bytes are ` +
+        `free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
     );
   }
 

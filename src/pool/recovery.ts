@@ -19,7 +19,7 @@ export interface Remnant {
 
 /**
  * Puts the end of a log in order, under the writer's lock and before the first append, as
- * docs/decisions/0030 argues:
+ * docs/decisions/0011 argues:
  * - what next_index does not reveal was never acknowledged: it stays until the next append writes
  *   over it. Bytes that look complete are not brought to life;
  * - next_seqnum is published as next_index, now and not by the next append: the reference takes
