@@ -46,6 +46,8 @@ const NOT_UTF8: readonly (readonly number[])[] = [
 ];
 
 export function plainName(random: Random): string {
+  // What a repair puts in place of a damaged entry has such a name: it may be taken.
+  if (random.oneIn(20)) return `lost+found-${random.below(30)}`;
   return random.oneIn(3) ? random.pick(NAMES) : `n${random.below(40)}`;
 }
 

@@ -52,6 +52,11 @@ function isShort({ header, entries }: LogImage): boolean {
 
 function repair(image: LogImage, random: Random, tally: Tally): void {
   if (modelSuperblock(image.superblock) === undefined) return;
+  const model = Model.of(image);
+  if (model !== undefined && !model.damaged) {
+    checkRecovery(new PatchedMemory(image), model.nextIndex);
+    tally.count('repair', 'recovered');
+  }
   const memory = new PatchedMemory(image);
   const wish: RepairWish = {
     ...random.pick(WAYS),
@@ -80,10 +85,11 @@ function repair(image: LogImage, random: Random, tally: Tally): void {
     return;
   }
   tally.count('repair', 'done');
+  if (model?.damaged && wish.cut) mustEqual(plan.entries, model.position, 'entries left by a cut');
   const after = memory.image(plan.entries, image.superblock);
   checkRepaired(image, after, plan);
   replay(after, random, tally);
-  checkRecovery(memory, after);
+  checkRecovery(memory, plan.entries);
 }
 
 /** What was whole before the first damage is as it was; what was put in place is accepted. */
@@ -115,13 +121,13 @@ function stateOf(model: Model | undefined): string {
   return JSON.stringify([model?.position, model?.applied, [...(model?.nodes ?? [])]]);
 }
 
-/** A writer that opens the repaired log finds nothing to be guessed. */
-function checkRecovery(memory: PatchedMemory, after: LogImage): void {
+/** A writer that opens a whole log puts its two words in order, and loses nothing. */
+function checkRecovery(memory: PatchedMemory, entries: number): void {
   const follower = new LogFollower(memory);
   recover(follower);
   const { nextIndex, nextSeqnum } = follower.header();
   mustEqual(nextSeqnum, nextIndex, 'next_seqnum after recovery');
-  mustEqual(nextIndex, after.entries.length, 'next_index after recovery');
+  mustEqual(nextIndex, entries, 'next_index after recovery');
 }
 
 export const REPAIR_KIND: AnyKind = anyKind<LogImage>({
