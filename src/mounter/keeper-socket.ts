@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
-import { codeOf, isFault, messageOf } from '../base/errors.ts';
+import { codeOf, Fault, isFault, messageOf } from '../base/errors.ts';
 import { decodeRequest, parseLine, type Reply, type Request } from './protocol.ts';
 
 /** Answers the mounter's socket: reads requests, asks `handle`, writes replies. */

@@ -154,6 +154,10 @@ class MadeUpMemory implements SharedMemory {
     throw new Error('memory: a follower must not publish');
   }
 
+  flush(): void {
+    throw new Error('memory: a follower must not flush');
+  }
+
   [Symbol.dispose](): void {}
 }
 

@@ -195,6 +195,10 @@ export class ImageMemory implements SharedMemory {
     throw new Error('memory: a follower must not publish');
   }
 
+  flush(): void {
+    throw new Error('memory: a follower must not flush');
+  }
+
   [Symbol.dispose](): void {}
 }
 

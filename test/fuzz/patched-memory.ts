@@ -38,6 +38,9 @@ export class PatchedMemory implements SharedMemory {
     this.write(offset, bytes);
   }
 
+  /** One host, and no cache. */
+  flush(): void {}
+
   /** What is there now, `slots` entries of the log with it. */
   image(slots: number, superblock: Uint8Array): LogImage {
     const first = LOG_START + HEADER_BYTES;
