@@ -1,30 +1,36 @@
 import { messageOf } from '../base/errors.ts';
 import { resolve } from '../format/extents.ts';
-import type { DirectoryNode, FileNode, Node } from '../format/namespace.ts';
+import { type DirectoryNode, type FileNode, type Node, ROOT_INO } from '../format/namespace.ts';
 import {
   EFBIG,
   EINVAL,
   EIO,
   EISDIR,
   ENODATA,
+  ENODEV,
   ENOENT,
+  ENOSYS,
   ENOTDIR,
   ENXIO,
+  EOPNOTSUPP,
   EPERM,
   EROFS,
   type Errno,
 } from '../fuse/errno.ts';
+import type { FileMap } from '../fuse/fmap.ts';
 import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
 import type { Segment } from '../native/mapping.ts';
+import { META_DIRECTORY } from '../pool/meta-memory.ts';
 import { Pool, type PoolOptions } from '../pool/pool.ts';
+import type { PoolMemory } from '../pool/pool-memory.ts';
+import { attrOf, BLOCK_BYTES } from './attributes.ts';
+import { type DataPath, dataPathOf, type Generation } from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
+import { MetaFiles } from './meta-files.ts';
 
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-const BLOCK_BYTES = 4096;
 /** FILE flags of the log: 1 = every host may only read. */
 const FLAG_READ_ONLY = 1;
 /** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE: the log orders them. */
@@ -32,9 +38,23 @@ const DOT_COOKIE = 1;
 const DOTDOT_COOKIE = 2;
 const CHILD_COOKIE = 3;
 
+export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
+  /** What the kernel of this mount turned out to be. Default `buffered`. */
+  readonly generation?: Generation;
+  /** On a dax path: superblock and log, mapped through the mount. Becomes the file system's. */
+  readonly memory?: PoolMemory;
+  /** Group of `.meta` and its files. Default 0. */
+  readonly metaGid?: number;
+  /** On a dax path: path of the daxdev of that index on this host; undefined: not there. */
+  readonly daxdevPath?: (devindex: number) => string | undefined;
+  /** Told when following the log fails; what is known is served on. */
+  readonly onError: (message: string) => void;
+}
+
 /**
- * famfs as a FUSE file system over one pool, on the buffered data path: the server copies between
- * the kernel's page cache and shared memory.
+ * famfs as a FUSE file system over one pool. On the buffered data path the server copies between
+ * the kernel's page cache and shared memory; on a dax path it tells the kernel where each file is,
+ * and no byte passes here.
  *
  * Invariants:
  * - Every answer is a function of the log: a successor that replays it answers alike, with no state
@@ -50,20 +70,30 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly attrValidSeconds = 3600;
   readonly pool: Pool;
   readonly #removed = new Map<number, Node>();
+  readonly dataPath: DataPath;
+  readonly #meta: MetaFiles | undefined;
+  readonly #daxdevPath: (devindex: number) => string | undefined;
   readonly #onError: (message: string) => void;
 
-  /** Opens the pool. `onError` is told when following the log fails; what is known is served on. */
-  constructor(options: Omit<PoolOptions, 'onRemove'>, onError: (message: string) => void) {
-    this.#onError = onError;
+  /** Opens the pool, by its device or over `memory`. */
+  constructor(options: FamfsOptions) {
+    this.#onError = options.onError;
+    this.#daxdevPath = options.daxdevPath ?? (() => undefined);
+    this.dataPath = dataPathOf(options.generation ?? 'buffered');
     const onRemove = (node: Node) => void this.#removed.set(node.ino, node);
-    this.pool = Pool.open({ ...options, onRemove });
+    const poolOptions = { ...options, onRemove };
+    this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
+    if (this.dataPath.devices !== 'none') {
+      this.#meta = new MetaFiles(this.pool.replica.namespace.root, options.metaGid ?? 0);
+      this.#meta.showLog(this.pool.superblock.logLengthBytes);
+    }
   }
 
   lookup(parent: number, name: string): Attr | Errno {
     const directory = this.#node(parent);
     if (directory === undefined) return ENOENT;
     if (directory.kind !== 'directory') return ENOTDIR;
-    const known = directory.child(name);
+    const known = directory.child(name) ?? this.#metaDirectory(directory, name);
     if (known !== undefined) return attrOf(known);
     // The name may have been appended since: the tail is one cache line away.
     this.follow();
@@ -193,12 +223,30 @@ export class FamfsFileSystem implements Operations, Disposable {
   getxattr(ino: number, name: string): Uint8Array | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
+    if (this.#meta?.byIno(ino) !== undefined) return ENODATA;
     return attributeValue(node, name) ?? ENODATA;
   }
 
   listxattr(ino: number): readonly string[] | Errno {
     const node = this.#node(ino);
-    return node === undefined ? ENOENT : attributeNames(node);
+    if (node === undefined) return ENOENT;
+    return this.#meta?.byIno(ino) === undefined ? attributeNames(node) : [];
+  }
+
+  getFmap(ino: number): FileMap | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    if (this.dataPath.devices === 'none') return ENOSYS;
+    const refusal = this.dataPath.refusal(node);
+    if (refusal === undefined) return this.dataPath.fileMap(node);
+    const { generation } = this.dataPath;
+    this.#onError(`file ${node.path}: ${refusal}; this kernel (${generation}) cannot map it`);
+    return EOPNOTSUPP;
+  }
+
+  getDaxdev(devindex: number): string | Errno {
+    return this.#daxdevPath(devindex) ?? ENODEV;
   }
 
   lookedUp(): void {}
@@ -219,7 +267,13 @@ export class FamfsFileSystem implements Operations, Disposable {
   }
 
   #node(ino: number): Node | undefined {
-    return this.pool.replica.namespace.byIno(ino) ?? this.#removed.get(ino);
+    const { namespace } = this.pool.replica;
+    return namespace.byIno(ino) ?? this.#meta?.byIno(ino) ?? this.#removed.get(ino);
+  }
+
+  #metaDirectory(directory: DirectoryNode, name: string): DirectoryNode | undefined {
+    const isMeta = directory.ino === ROOT_INO && name === META_DIRECTORY;
+    return isMeta ? this.#meta?.directory : undefined;
   }
 
   #segments(node: FileNode, offset: number, lengthBytes: number): Segment[] | Errno {
@@ -231,17 +285,4 @@ export class FamfsFileSystem implements Operations, Disposable {
     }
     return segments;
   }
-}
-
-function attrOf(node: Node): Attr {
-  return node.kind === 'file' ? fileAttr(node) : directoryAttr(node);
-}
-
-function fileAttr({ ino, sizeBytes, mode, uid, gid }: FileNode): Attr {
-  return { ino, sizeBytes, mode: S_IFREG | mode, nlink: 1, uid, gid, timeSeconds: 0 };
-}
-
-/** One link, as file systems say that count no subdirectories, so that find(1) counts itself. */
-function directoryAttr({ ino, mode, uid, gid }: DirectoryNode): Attr {
-  return { ino, sizeBytes: BLOCK_BYTES, mode: S_IFDIR | mode, nlink: 1, uid, gid, timeSeconds: 0 };
 }

@@ -26,7 +26,7 @@ export interface SessionHooks {
 
 export interface SessionOptions {
   readonly device: SessionDevice;
-  readonly responder: Responder;
+  readonly responder: Pick<Responder, 'answer' | 'fail'>;
   readonly negotiated: Negotiated;
   readonly hooks: SessionHooks;
   /** Ends a wait for requests early. */

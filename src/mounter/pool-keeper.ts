@@ -1,15 +1,21 @@
+import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
+import { chooseDataPath, type DataPathChoice, type DataPathOption } from './data-path-choice.ts';
+import { type KernelVerdict, probeKernel } from './probe.ts';
 import type { PoolMount, PoolStatus } from './protocol.ts';
 import type { ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
-import { adoptOrMount, isMounted, type Session } from './sessions.ts';
+import { adoptOrMount, type Session } from './sessions.ts';
 
 export interface PoolAssignment {
   readonly name: string;
   readonly device: string;
   readonly mountPoint: string;
+  readonly dataPath: DataPathOption;
+  /** Group of `.meta` on a dax path, for a controller that is not root. */
+  readonly metaGid: number;
 }
 
 const FIRST_BACKOFF_MS = 50;
@@ -27,6 +33,7 @@ export class PoolKeeper {
   readonly #assignment: PoolAssignment;
   readonly #serverCommand: readonly string[];
   readonly #log: Logger;
+  readonly #probe: () => Promise<KernelVerdict>;
   #session: Session | undefined;
   #server: ServerProcess | undefined;
   #problem: string | undefined = 'not mounted yet';
@@ -34,7 +41,13 @@ export class PoolKeeper {
   #stopping = new AbortController();
 
   /** `serverCommand`: the argv that runs a server child. */
-  constructor(assignment: PoolAssignment, serverCommand: readonly string[], log: Logger) {
+  constructor(
+    assignment: PoolAssignment,
+    serverCommand: readonly string[],
+    log: Logger,
+    probe: () => Promise<KernelVerdict> = probeKernel,
+  ) {
+    this.#probe = probe;
     this.#assignment = assignment;
     this.#serverCommand = serverCommand;
     this.#log = log.child({ pool: assignment.name });
@@ -78,8 +91,11 @@ export class PoolKeeper {
 
   async status(): Promise<PoolStatus> {
     const state = await this.#follow();
+    const { name, device, mountPoint } = this.#assignment;
     return {
-      ...this.#assignment,
+      name,
+      device,
+      mountPoint,
       ...(state ? { mount: this.#describe(state) } : {}),
       ...(this.#problem !== undefined ? { problem: this.#problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
@@ -95,27 +111,64 @@ export class PoolKeeper {
 
   /** One server's life. False when the mount is gone: somebody unmounted the pool. */
   async #serveOnce(): Promise<boolean> {
-    this.#session ??= adoptOrMount(this.#assignment, this.#log);
-    const { device, negotiated } = this.#session;
-    const server = new ServerProcess(this.#serverCommand, device.fd, {
-      pool: this.#assignment.name,
-      device: this.#assignment.device,
-      negotiated,
-    });
+    this.#session ??= await adoptOrMount(this.#assignment, () => this.#choose(), this.#log);
+    const session = this.#session;
+    const server = this.#spawn(session);
     this.#server = server;
     const state = await Promise.race([server.ready, server.ended]);
-    if (typeof state !== 'string') {
-      this.#problem = state.damage;
-      this.#log.info({ serverPid: server.pid, position: state.logPosition }, 'pool is served');
+    if (typeof state === 'string') {
+      if (session.isVisible) return this.#restart(server, state);
+      // A device that was refused stays so for this connection: the next try is a new mount.
+      this.#drop(session);
+      throw new Fault('UNAVAILABLE', state);
     }
+    session.learn(state.generation);
+    session.attach();
+    this.#problem = state.damage;
+    const { generation } = state;
+    this.#log.info(
+      { serverPid: server.pid, position: state.logPosition, generation },
+      'pool is served',
+    );
     const how = await server.ended;
-    if (!isMounted(this.#session)) {
+    if (!session.isMounted()) {
       this.#problem = 'unmounted';
       this.#log.info('pool was unmounted');
-      this.#session.device[Symbol.dispose]();
-      this.#session = undefined;
+      this.#drop(session);
       return false;
     }
+    return this.#restart(server, how);
+  }
+
+  #spawn({ device, facts, rootPath }: Session): ServerProcess {
+    const { name: pool, device: path, metaGid } = this.#assignment;
+    const { negotiated, generation } = facts;
+    // Held for the spawn alone: a descriptor of its root would keep the mount busy.
+    const root = rootPath === undefined ? undefined : openSync(rootPath, constants.O_DIRECTORY);
+    try {
+      return new ServerProcess(
+        this.#serverCommand,
+        { fuse: device.fd, root },
+        { pool, device: path, metaGid, negotiated, generation },
+      );
+    } finally {
+      if (root !== undefined) closeSync(root);
+    }
+  }
+
+  #drop(session: Session): void {
+    session[Symbol.dispose]();
+    this.#session = undefined;
+  }
+
+  async #choose(): Promise<DataPathChoice> {
+    const { dataPath, device } = this.#assignment;
+    const choice = chooseDataPath(dataPath, device, await this.#probe());
+    this.#log.info(choice, 'data path');
+    return choice;
+  }
+
+  #restart(server: ServerProcess, how: string): true {
     this.#restarts++;
     this.#problem = `its server ended (${how})`;
     this.#log.warn({ serverPid: server.pid }, `server ended with ${how}; starting another`);
@@ -135,8 +188,9 @@ export class PoolKeeper {
   #describe(state: ServerState): PoolMount {
     return {
       mountPoint: this.#assignment.mountPoint,
-      dataPath: 'buffered',
-      dataPathReason: this.#session?.dataPathReason ?? '',
+      dataPath: state.generation === 'buffered' ? 'buffered' : 'dax',
+      generation: state.generation,
+      dataPathReason: this.#session?.facts.dataPathReason ?? '',
       fsUuid: state.fsUuid,
       logPosition: state.logPosition,
     };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Fault, type FaultCode } from '../base/errors.ts';
+import { GENERATIONS } from '../fs/data-path.ts';
 
 /**
  * The mounter's socket speaks JSON, one message a line. A request carries the protocol's version;
@@ -13,6 +14,8 @@ const position = z.number().int().nonnegative();
 export const poolMount = z.strictObject({
   mountPoint: z.string(),
   dataPath: z.enum(['buffered', 'dax']),
+  /** What the kernel turned out to be, by doing. */
+  generation: z.enum(GENERATIONS),
   /** Why this data path and no other: for the log, the demo and the operator. */
   dataPathReason: z.string(),
   fsUuid: z.string(),

@@ -1,12 +1,19 @@
+import type { Generation } from '../fs/data-path.ts';
 import type { Negotiated } from '../fuse/init.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
+/** On a dax path: the root of the mount, attached or not, to read the log through. */
+export const SERVER_ROOT_FD = 5;
 
 /** What a server needs to serve a pool's mount; the descriptor itself is inherited. */
 export interface ServerAssignment {
   readonly pool: string;
   readonly device: string;
+  /** `push2` until the kernel has refused an interleaved map: then it is `push`. */
+  readonly generation: Generation;
+  /** Group of `.meta` on a dax path. */
+  readonly metaGid: number;
   /** What the keeper agreed with the kernel: there is no second INIT for a successor. */
   readonly negotiated: Negotiated;
 }
@@ -23,9 +30,13 @@ export interface ServerState {
   readonly logPosition: number;
   /** Why the log is served only up to a point, where it is damaged. */
   readonly damage: string | undefined;
+  /** What the kernel turned out to be. */
+  readonly generation: Generation;
 }
 
 /** Server → keeper. */
 export type ServerReply =
   | { readonly op: 'ready'; readonly state: ServerState }
+  /** It will end: the pool cannot be served, for this reason. */
+  | { readonly op: 'failed'; readonly message: string }
   | { readonly op: 'followed'; readonly id: number; readonly state: ServerState };

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault } from '../base/errors.ts';
 import {
   SERVER_FUSE_FD,
+  SERVER_ROOT_FD,
   type ServerAssignment,
   type ServerReply,
   type ServerRequest,
@@ -25,16 +26,26 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  /** Why it said that it cannot serve. */
+  #failure: string | undefined;
 
-  /** Spawns `command` with the descriptor inherited, and hands it the assignment. */
-  constructor(command: readonly string[], fuseFd: number, assignment: ServerAssignment) {
+  /**
+   * Spawns `command` with the descriptor inherited, and on a dax path the mount's root, and hands
+   * it the assignment.
+   */
+  constructor(
+    command: readonly string[],
+    descriptors: { readonly fuse: number; readonly root: number | undefined },
+    assignment: ServerAssignment,
+  ) {
     const stdio: (number | 'ignore' | 'inherit' | 'ipc')[] = [
       'ignore',
       'inherit',
       'inherit',
       'ipc',
     ];
-    stdio[SERVER_FUSE_FD] = fuseFd;
+    stdio[SERVER_FUSE_FD] = descriptors.fuse;
+    if (descriptors.root !== undefined) stdio[SERVER_ROOT_FD] = descriptors.root;
     const [program = '', ...args] = command;
     // Detached: a signal to the keeper's process group must not take the pods' servers with it.
     this.#child = spawn(program, args, { stdio, detached: true });
@@ -43,14 +54,17 @@ export class ServerProcess {
     }
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
-      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+      this.#child.once('exit', (code, signal) => {
+        resolve(this.#failure ?? signal ?? `exit code ${code}`);
+      });
     });
     void this.ended.then((how) => this.#failAll(how));
     this.ready = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }));
     // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
     this.ready.catch(() => {});
     this.#child.on('message', (reply: ServerReply) => {
-      this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
+      if (reply.op === 'failed') this.#failure = reply.message;
+      else this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
     });
     this.#send({ op: 'serve', assignment });
   }

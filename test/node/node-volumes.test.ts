@@ -101,6 +101,7 @@ beforeEach(() => {
   mounted = {
     mountPoint: at('pool'),
     dataPath: 'buffered',
+    generation: 'buffered',
     dataPathReason: 'the pool is a file',
     fsUuid: UUID,
     logPosition: 7,

@@ -1,0 +1,160 @@
+import { DirectoryNode, type Node, ROOT_INO } from '../format/namespace.ts';
+import { OPCODE } from '../fuse/abi-constants.ts';
+import { IN_HEADER } from '../fuse/abi-structs.ts';
+import {
+  EINVAL,
+  EISDIR,
+  ENODATA,
+  ENODEV,
+  ENOENT,
+  ENOTDIR,
+  EPERM,
+  EROFS,
+  type Errno,
+} from '../fuse/errno.ts';
+import type { FileMap } from '../fuse/fmap.ts';
+import type { Attr, OpenReply, Operations, Statfs } from '../fuse/operations.ts';
+import { META_DIRECTORY } from '../pool/meta-memory.ts';
+import { attrOf, BLOCK_BYTES } from './attributes.ts';
+import { dataPathOf, type Generation } from './data-path.ts';
+import { MetaFiles } from './meta-files.ts';
+
+/** As the log's own root: no entry makes it. */
+const ROOT = { uid: 0, gid: 0, mode: 0o755 };
+
+/**
+ * What a mount on a dax path shows before its log can be read: the root, and the pool's own files,
+ * through which the log is read. It answers as `FamfsFileSystem` will, and only what `serves` says;
+ * everything else waits for the log.
+ */
+export class BootFileSystem implements Operations {
+  readonly entryValidSeconds = 1;
+  readonly attrValidSeconds = 3600;
+  generation: Generation;
+  readonly #root = new DirectoryNode(ROOT_INO, '', undefined, -1, ROOT);
+  readonly #meta: MetaFiles;
+  readonly #daxdevPath: (devindex: number) => string | undefined;
+
+  constructor(options: {
+    generation: Generation;
+    metaGid: number;
+    daxdevPath: (devindex: number) => string | undefined;
+  }) {
+    this.generation = options.generation;
+    this.#meta = new MetaFiles(this.#root, options.metaGid);
+    this.#daxdevPath = options.daxdevPath;
+  }
+
+  /** The superblock has told how long the log is: it can be opened from now on. */
+  showLog(logLengthBytes: number): void {
+    this.#meta.showLog(logLengthBytes);
+  }
+
+  /** Whether a message, header and body, can be answered without the log. */
+  serves(message: Uint8Array): boolean {
+    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+    if (message.length < IN_HEADER.size) return true;
+    const opcode = view.getUint32(IN_HEADER.opcode, true);
+    const ino = Number(view.getBigUint64(IN_HEADER.nodeid, true));
+    if (opcode === OPCODE.GET_DAXDEV) return true;
+    if (this.#meta.byIno(ino) !== undefined) return true;
+    if (ino !== ROOT_INO) return false;
+    if (opcode === OPCODE.GETATTR || opcode === OPCODE.STATX) return true;
+    const name = Buffer.from(message.subarray(IN_HEADER.size)).toString('latin1');
+    return opcode === OPCODE.LOOKUP && name === `${META_DIRECTORY}\0`;
+  }
+
+  lookup(parent: number, name: string): Attr | Errno {
+    const directory = this.#node(parent);
+    if (directory === undefined) return ENOENT;
+    if (directory.kind !== 'directory') return ENOTDIR;
+    if (directory === this.#root && name === META_DIRECTORY) return attrOf(this.#meta.directory);
+    const child = directory.child(name);
+    return child === undefined ? ENOENT : attrOf(child);
+  }
+
+  getattr(ino: number): Attr | Errno {
+    const node = this.#node(ino);
+    return node === undefined ? ENOENT : attrOf(node);
+  }
+
+  setattr(): Errno {
+    return EPERM;
+  }
+
+  access(ino: number): Errno | 0 {
+    return this.#node(ino) === undefined ? ENOENT : 0;
+  }
+
+  open(ino: number): OpenReply | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    return node.kind === 'file' ? { handle: 0, openFlags: 0 } : EISDIR;
+  }
+
+  getFmap(ino: number): FileMap | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    return node.kind === 'file' ? dataPathOf(this.generation).fileMap(node) : EISDIR;
+  }
+
+  getDaxdev(devindex: number): string | Errno {
+    return this.#daxdevPath(devindex) ?? ENODEV;
+  }
+
+  /** No data passes the server on a dax path. */
+  read(): Errno {
+    return EINVAL;
+  }
+
+  write(): Errno {
+    return EROFS;
+  }
+
+  flush(): 0 {
+    return 0;
+  }
+
+  fsync(): 0 {
+    return 0;
+  }
+
+  lseek(): Errno {
+    return EINVAL;
+  }
+
+  opendir(ino: number): OpenReply | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    return node.kind === 'directory' ? { handle: 0, openFlags: 0 } : ENOTDIR;
+  }
+
+  readdir(): 0 {
+    return 0;
+  }
+
+  statfs(): Statfs {
+    const none = { blocks: 0, blocksFree: 0, blocksAvailable: 0, files: 0, filesFree: 0 };
+    return { blockBytes: BLOCK_BYTES, nameBytesMax: 79, ...none };
+  }
+
+  getxattr(): Errno {
+    return ENODATA;
+  }
+
+  listxattr(): readonly string[] {
+    return [];
+  }
+
+  lookedUp(): void {}
+
+  forget(): void {}
+
+  release(): void {}
+
+  releasedir(): void {}
+
+  #node(ino: number): Node | undefined {
+    return ino === ROOT_INO ? this.#root : this.#meta.byIno(ino);
+  }
+}
