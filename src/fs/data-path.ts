@@ -4,7 +4,7 @@ import type { FileNode } from '../format/namespace.ts';
 import type { FileMap, MapExtent } from '../fuse/fmap.ts';
 import { fileMapBytes, PUSH_MAP_MAX_BYTES } from '../fuse/fmap.ts';
 
-/** What a kernel turned out to be, by doing (fuse-famfs-abi.md); `buffered`: no famfs, or no dax. */
+/** What a kernel turned out to be, by doing (fuse-famfs-abi.md); `buffered`: no famfs or no dax. */
 export const GENERATIONS = ['buffered', 'pull', 'push2', 'push', 'rfc1'] as const;
 export type Generation = (typeof GENERATIONS)[number];
 
@@ -97,8 +97,9 @@ function limitOf(map: FileMap, limits: Limits): string | undefined {
   if (extents.length > most) {
     return `has ${extents.length} ${map.type === 'simple' ? 'extents' : 'strips'}, at most ${most}`;
   }
-  if (fileMapBytes(map) > PUSH_MAP_MAX_BYTES) {
-    return `its map has ${fileMapBytes(map)} bytes, at most ${PUSH_MAP_MAX_BYTES}; use larger chunks`;
+  const mapBytes = fileMapBytes(map);
+  if (mapBytes > PUSH_MAP_MAX_BYTES) {
+    return `its map has ${mapBytes} bytes, at most ${PUSH_MAP_MAX_BYTES}; use larger chunks`;
   }
   if (map.type === 'interleaved' && map.chunkBytes > CHUNK_MAX_BYTES) {
     return `its chunks have ${map.chunkBytes} bytes, at most ${CHUNK_MAX_BYTES}`;

@@ -56,7 +56,8 @@ export class Mapping implements SharedMemory {
 
   /**
    * Maps an open file of known length without a look at it: a server that asked about a file of
-   * the mount that it serves would wait for itself. `name` is for messages; `fd` stays the caller's.
+   * the mount that it serves would wait for itself. `name` is for messages; `fd` stays the
+   * caller's.
    */
   static adopt(
     fd: number,
