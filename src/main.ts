@@ -8,6 +8,7 @@ import { mounterCommand, serveCommand } from './cli/services/mounter.ts';
 import { nodeCommand } from './cli/services/node.ts';
 import { checkCommand } from './cli/tools/check.ts';
 import { createCommand } from './cli/tools/create.ts';
+import { doctorCommand } from './cli/tools/doctor.ts';
 import { infoCommand } from './cli/tools/info.ts';
 import { lsCommand } from './cli/tools/ls.ts';
 import { mapCommand } from './cli/tools/map.ts';
@@ -27,6 +28,7 @@ const commands = [
   rmCommand(),
   checkCommand(),
   mapCommand(),
+  doctorCommand(),
   demoCommand(main),
   controllerCommand(),
   nodeCommand(),

@@ -113,7 +113,8 @@ export class LogFollower {
   }
 }
 
-function readSuperblock(memory: SharedMemory): Superblock {
+/** The superblock of a device, checked, also against the length of the device. */
+export function readSuperblock(memory: SharedMemory): Superblock {
   const length = Math.min(SUPERBLOCK_BYTES, memory.lengthBytes);
   const superblock = decodeSuperblock(memory.read(0, length));
   const end = LOG_OFFSET + superblock.logLengthBytes;
