@@ -18,7 +18,7 @@ interface DoctorArguments {
   readonly json?: boolean;
 }
 
-/** One line of the diagnosis: what was looked at, what was found, and what to do if it is wanting. */
+/** One line of the diagnosis: what was looked at, what was found, what to do if it is wanting. */
 interface Finding {
   readonly what: string;
   readonly ok: boolean;
@@ -150,6 +150,9 @@ function dataPaths(findings: readonly Finding[]): { buffered: boolean; dax: bool
   return { buffered, dax };
 }
 
+const NO_DAX = '            (a volume with dataPath: dax is refused here when it is staged)';
+const BUFFERED = '            seen after close and open (StorageClass dataPath: any)';
+
 function meaning(
   paths: { buffered: boolean; dax: boolean },
   findings: readonly Finding[],
@@ -158,13 +161,9 @@ function meaning(
   const missing = `does not work; missing: ${lacks.join(', ')}`;
   return [
     `  dax       ${paths.dax ? 'works: pods map shared memory itself, no page cache' : missing}`,
-    ...(paths.dax
-      ? []
-      : ['            (a volume with dataPath: dax is refused here when it is staged)']),
+    ...(paths.dax ? [] : [NO_DAX]),
     `  buffered  ${paths.buffered ? 'works: pods get FUSE files; between nodes, data is' : missing}`,
-    ...(paths.buffered
-      ? ['            seen after close and open (StorageClass dataPath: any)']
-      : []),
+    ...(paths.buffered ? [BUFFERED] : []),
   ];
 }
 
@@ -176,5 +175,6 @@ function line({ what, ok, found, advice }: Finding): string {
 function deviceLine(device: Daxdev & { holds: string }): string {
   const node = device.numaNode === undefined ? '' : `, NUMA node ${device.numaNode}`;
   const driver = device.driver ?? 'no driver';
-  return `        ${device.path}: ${formatSize(device.sizeBytes)}, ${driver}${node}; ${device.holds}`;
+  const size = formatSize(device.sizeBytes);
+  return `        ${device.path}: ${size}, ${driver}${node}; ${device.holds}`;
 }
