@@ -27,6 +27,7 @@ import { attrOf, BLOCK_BYTES } from './attributes.ts';
 import { type DataPath, dataPathOf, type Generation } from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
 import { MetaFiles } from './meta-files.ts';
+import { type CountTable, NONE, References } from './references.ts';
 
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
@@ -47,6 +48,8 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   readonly metaGid?: number;
   /** On a dax path: path of the daxdev of that index on this host; undefined: not there. */
   readonly daxdevPath?: (devindex: number) => string | undefined;
+  /** Where the counts of references outlive this server. Default: nowhere. */
+  readonly countTable?: CountTable;
   /** Told when following the log fails; what is known is served on. */
   readonly onError: (message: string) => void;
 }
@@ -60,8 +63,8 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
  * - Every answer is a function of the log: a successor that replays it answers alike, with no state
  *   handed over but what the log says.
  * - Sizes never change. Names come and go only through the log.
- * - A node that a DELETE took away is still found by its inode number: the kernel may hold it open,
- *   and its memory is not handed out again.
+ * - A node that a DELETE took away is still found by its inode number for as long as the kernel
+ *   refers to it; its memory is not handed out again.
  */
 export class FamfsFileSystem implements Operations, Disposable {
   /** How long the kernel may trust a name: the most that a DELETE takes to be seen everywhere. */
@@ -71,6 +74,7 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly pool: Pool;
   readonly #removed = new Map<number, Node>();
   readonly dataPath: DataPath;
+  readonly references: References;
   readonly #meta: MetaFiles | undefined;
   readonly #daxdevPath: (devindex: number) => string | undefined;
   readonly #onError: (message: string) => void;
@@ -78,9 +82,12 @@ export class FamfsFileSystem implements Operations, Disposable {
   /** Opens the pool, by its device or over `memory`. */
   constructor(options: FamfsOptions) {
     this.#onError = options.onError;
+    this.references = new References(options.countTable);
     this.#daxdevPath = options.daxdevPath ?? (() => undefined);
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
-    const onRemove = (node: Node) => void this.#removed.set(node.ino, node);
+    const onRemove = (node: Node) => {
+      if (this.references.of(node.ino) !== NONE) this.#removed.set(node.ino, node);
+    };
     const poolOptions = { ...options, onRemove };
     this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
     if (this.dataPath.devices !== 'none') {
@@ -124,6 +131,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
     if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_READ_ONLY) return EROFS;
+    this.references.opened(ino);
     // No KEEP_CACHE: the kernel drops its pages of the file, so an open sees what others wrote.
     return { handle: 0, openFlags: 0 };
   }
@@ -162,7 +170,10 @@ export class FamfsFileSystem implements Operations, Disposable {
     return 0;
   }
 
-  release(): void {}
+  release(ino: number): void {
+    this.references.released(ino);
+    this.#dropIfUnused(ino);
+  }
 
   opendir(ino: number): OpenReply | Errno {
     const node = this.#node(ino);
@@ -249,9 +260,14 @@ export class FamfsFileSystem implements Operations, Disposable {
     return this.#daxdevPath(devindex) ?? ENODEV;
   }
 
-  lookedUp(): void {}
+  lookedUp(ino: number): void {
+    this.references.lookedUp(ino);
+  }
 
-  forget(): void {}
+  forget(ino: number, count: number): void {
+    this.references.forgotten(ino, count);
+    this.#dropIfUnused(ino);
+  }
 
   /** Applies what was appended to the log; a failure is reported and what is known stays served. */
   follow(): void {
@@ -262,13 +278,40 @@ export class FamfsFileSystem implements Operations, Disposable {
     }
   }
 
+  /**
+   * What the kernel of this node refers to at a path and below it, deleted nodes among them; all
+   * of it 0: nothing here has a file of it open, mapped or cached.
+   */
+  referencesBelow(path: string): { cachedInodes: number; openFiles: number } {
+    const found = { cachedInodes: 0, openFiles: 0 };
+    for (const node of this.#nodesBelow(path)) {
+      const { lookups, opens } = this.references.of(node.ino);
+      if (lookups > 0) found.cachedInodes++;
+      found.openFiles += opens;
+    }
+    return found;
+  }
+
   [Symbol.dispose](): void {
     this.pool[Symbol.dispose]();
+    this.references[Symbol.dispose]();
   }
 
   #node(ino: number): Node | undefined {
     const { namespace } = this.pool.replica;
     return namespace.byIno(ino) ?? this.#meta?.byIno(ino) ?? this.#removed.get(ino);
+  }
+
+  #dropIfUnused(ino: number): void {
+    if (this.references.of(ino) === NONE) this.#removed.delete(ino);
+  }
+
+  *#nodesBelow(path: string): Iterable<Node> {
+    const start = this.pool.replica.namespace.lookup(path);
+    if (start !== undefined) yield* withDescendants(start);
+    for (const node of this.#removed.values()) {
+      if (node.path === path || node.path.startsWith(`${path}/`)) yield node;
+    }
   }
 
   #metaDirectory(directory: DirectoryNode, name: string): DirectoryNode | undefined {
@@ -285,4 +328,10 @@ export class FamfsFileSystem implements Operations, Disposable {
     }
     return segments;
   }
+}
+
+function* withDescendants(node: Node): Iterable<Node> {
+  yield node;
+  if (node.kind === 'directory')
+    for (const child of node.childrenFrom(0)) yield* withDescendants(child);
 }

@@ -7,7 +7,7 @@ import { type KernelVerdict, probeKernel } from './probe.ts';
 import type { PoolMount, PoolStatus } from './protocol.ts';
 import type { ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
-import { adoptOrMount, type Session } from './sessions.ts';
+import { adoptOrMount, forgetSession, type Session } from './sessions.ts';
 
 export interface PoolAssignment {
   readonly name: string;
@@ -135,12 +135,13 @@ export class PoolKeeper {
       this.#problem = 'unmounted';
       this.#log.info('pool was unmounted');
       this.#drop(session);
+      forgetSession(this.#assignment.mountPoint);
       return false;
     }
     return this.#restart(server, how);
   }
 
-  #spawn({ device, facts, rootPath }: Session): ServerProcess {
+  #spawn({ device, facts, rootPath, referencesPath }: Session): ServerProcess {
     const { name: pool, device: path, metaGid } = this.#assignment;
     const { negotiated, generation } = facts;
     // Held for the spawn alone: a descriptor of its root would keep the mount busy.
@@ -149,7 +150,7 @@ export class PoolKeeper {
       return new ServerProcess(
         this.#serverCommand,
         { fuse: device.fd, root },
-        { pool, device: path, metaGid, negotiated, generation },
+        { pool, device: path, metaGid, negotiated, generation, referencesPath },
       );
     } finally {
       if (root !== undefined) closeSync(root);

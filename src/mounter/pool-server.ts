@@ -4,6 +4,7 @@ import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
 import type { Errno } from '../fuse/errno.ts';
 import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts';
+import { CountTable } from '../native/count-table.ts';
 import type { FuseDevice } from '../native/fuse-device.ts';
 import { MetaMemory } from '../pool/meta-memory.ts';
 import type { ServerAssignment, ServerState } from './server-messages.ts';
@@ -48,11 +49,16 @@ export class PoolServer implements Disposable {
   }
 
   answer(message: Uint8Array): Reply | undefined {
+    this.#files?.references.begin();
     if (this.#boot === undefined || this.#boot.serves(message)) {
       return this.#responder.answer(message);
     }
     this.#waiting.push(message.slice());
     return undefined;
+  }
+
+  undelivered(): void {
+    this.#files?.references.undo();
   }
 
   fail(message: Uint8Array, error: Errno): Reply {
@@ -74,8 +80,8 @@ export class PoolServer implements Disposable {
     this.#boot = undefined;
     this.#responder = new Responder(this.#files, this.#hooks);
     for (const message of this.#waiting.splice(0)) {
-      const reply = this.#responder.answer(message);
-      if (reply !== undefined) this.#device.send(reply.head, reply.segments);
+      const reply = this.answer(message);
+      if (reply !== undefined && !this.#device.send(reply.head, reply.segments)) this.undelivered();
     }
   }
 
@@ -109,6 +115,7 @@ export class PoolServer implements Disposable {
       metaGid,
       daxdevPath: (devindex) => this.#daxdevPath(devindex),
       onError: (message) => this.#log.warn(message),
+      countTable: new CountTable(this.#assignment.referencesPath),
       ...(memory ? { memory } : {}),
     });
   }

@@ -14,6 +14,8 @@ export interface ServerAssignment {
   readonly generation: Generation;
   /** Group of `.meta` on a dax path. */
   readonly metaGid: number;
+  /** File of the counts that outlive a server; as old as the mount. */
+  readonly referencesPath: string;
   /** What the keeper agreed with the kernel: there is no second INIT for a successor. */
   readonly negotiated: Negotiated;
 }

@@ -69,6 +69,10 @@ export class Session implements Disposable {
     return this.#detached?.path ?? this.#mountPoint;
   }
 
+  get referencesPath(): string {
+    return referencesFile(this.#mountPoint);
+  }
+
   /** Shows a mount that is not to be seen yet; a second call does nothing. */
   attach(): void {
     if (this.#detached === undefined) return;
@@ -131,6 +135,8 @@ function mount(assignment: PoolAssignment, choice: DataPathChoice): Session {
   mkdirSync(mountPoint, { recursive: true });
   // Bare, the directory takes no file: a write while nothing is mounted must fail, not be lost.
   chmodSync(mountPoint, 0o555);
+  // A new connection: the kernel holds nothing of it yet.
+  rmSync(referencesFile(mountPoint), { force: true });
   const device = FuseDevice.open();
   const options = {
     fuseFd: device.fd,
@@ -200,6 +206,7 @@ function agree(device: FuseDevice, mountPoint: string, choice: DataPathChoice): 
 }
 
 const sessionFile = (mountPoint: string) => `${mountPoint}.session.json`;
+const referencesFile = (mountPoint: string) => `${mountPoint}.references`;
 
 function saveFacts(mountPoint: string, facts: SessionFacts): void {
   const path = sessionFile(mountPoint);
@@ -210,6 +217,7 @@ function saveFacts(mountPoint: string, facts: SessionFacts): void {
 /** Removes what a keeper keeps beside a mount point; the caller has unmounted it. */
 export function forgetSession(mountPoint: string): void {
   rmSync(sessionFile(mountPoint), { force: true });
+  rmSync(referencesFile(mountPoint), { force: true });
 }
 
 /** Takes the descriptor over from the process that serves the mount; undefined if there is none. */
