@@ -76,6 +76,11 @@ export class FreeSpace {
     this.#reservations++;
   }
 
+  /** Takes what is free memory of an extent that may be anything. */
+  reserveFreeParts({ devindex, offset, lengthBytes }: Extent): void {
+    this.#devices[devindex]?.gaps.reserveFreeParts(offset, offset + lengthBytes);
+  }
+
   /**
    * An fmap for a new file of this size; nothing is taken yet. NO_SPACE names the largest size that
    * would fit; INVALID a layout that breaks a limit of the format or that the device is too small
@@ -184,5 +189,5 @@ export class FreeSpace {
 }
 
 function isStriped(layout: Layout): layout is Striped {
-  return layout.strips > 0;
+  return layout.strips !== 0;
 }

@@ -48,7 +48,7 @@ export function resolve(fmap: Fmap, offset: number, lengthBytes: number): Extent
 }
 
 function resolveSimple(extents: readonly Extent[], offset: number, lengthBytes: number): Extent[] {
-  const ranges: Extent[] = [];
+  const ranges: Range[] = [];
   let skip = offset;
   let left = lengthBytes;
   for (const extent of extents) {
@@ -58,7 +58,7 @@ function resolveSimple(extents: readonly Extent[], offset: number, lengthBytes: 
       continue;
     }
     const take = Math.min(left, extent.lengthBytes - skip);
-    ranges.push({ devindex: extent.devindex, offset: extent.offset + skip, lengthBytes: take });
+    appendRange(ranges, extent.devindex, extent.offset + skip, take);
     left -= take;
     skip = 0;
   }
@@ -73,7 +73,7 @@ function resolveInterleaved(
   offset: number,
   lengthBytes: number,
 ): Extent[] {
-  const ranges: { devindex: number; offset: number; lengthBytes: number }[] = [];
+  const ranges: Range[] = [];
   const end = offset + lengthBytes;
   for (let at = offset; at < end; ) {
     const chunk = Math.floor(at / chunkBytes);
@@ -82,13 +82,24 @@ function resolveInterleaved(
     assert(strip !== undefined, 'an interleaved file has no strip');
     const take = Math.min(chunkBytes - within, end - at);
     const device = strip.offset + Math.floor(chunk / strips.length) * chunkBytes + within;
-    const last = ranges.at(-1);
-    if (last?.devindex === strip.devindex && last.offset + last.lengthBytes === device) {
-      last.lengthBytes += take;
-    } else {
-      ranges.push({ devindex: strip.devindex, offset: device, lengthBytes: take });
-    }
+    appendRange(ranges, strip.devindex, device, take);
     at += take;
   }
   return ranges;
+}
+
+/** An extent that may still grow. */
+interface Range {
+  readonly devindex: number;
+  readonly offset: number;
+  lengthBytes: number;
+}
+
+function appendRange(ranges: Range[], devindex: number, offset: number, lengthBytes: number): void {
+  const last = ranges.at(-1);
+  if (last?.devindex === devindex && last.offset + last.lengthBytes === offset) {
+    last.lengthBytes += lengthBytes;
+  } else {
+    ranges.push({ devindex, offset, lengthBytes });
+  }
 }

@@ -76,6 +76,17 @@ export class GapList {
     }
   }
 
+  /** Takes what is free of [from, to), and leaves what is used. */
+  reserveFreeParts(from: number, to: number): void {
+    for (let at = from; at < to; ) {
+      const gap = this.#gapAfter(at);
+      if (gap === undefined || gap.start >= to) return;
+      const start = Math.max(gap.start, at);
+      at = Math.min(gap.end, to);
+      this.reserve(start, at - start);
+    }
+  }
+
   /**
    * The lowest offset, a multiple of `unit`, where `lengthBytes` are free within [from, to);
    * undefined if there is none.
@@ -137,6 +148,22 @@ export class GapList {
       else high = middle;
     }
     return { block, blockAt, at: low - 1 };
+  }
+
+  /** The first gap that ends after `offset`. */
+  #gapAfter(offset: number): { start: number; end: number } | undefined {
+    const { block, blockAt, at } = this.#find(offset);
+    const places = [
+      { of: block, at },
+      { of: block, at: at + 1 },
+      { of: this.#blocks[blockAt + 1], at: 0 },
+    ];
+    for (const place of places) {
+      const start = place.of?.starts[place.at];
+      const end = place.of?.ends[place.at];
+      if (start !== undefined && end !== undefined && end > offset) return { start, end };
+    }
+    return undefined;
   }
 
   #split(blockAt: number): void {

@@ -3,7 +3,7 @@ import { Fault } from '../base/errors.ts';
 import { layout } from '../base/layout.ts';
 import { getU64OrInfinity, setU64 } from '../base/numbers.ts';
 import { formatUuid, parseUuid } from '../base/uuid.ts';
-import { EXTENTS_MAX, type Extent, type Fmap } from './extents.ts';
+import { EXTENTS_MAX, type Extent, type Fmap, fmapExtents } from './extents.ts';
 import { ENTRY_BYTES } from './log-header.ts';
 
 /**
@@ -117,6 +117,8 @@ export type DecodedEntry =
       readonly damage: boolean;
       readonly code: string;
       readonly message: string;
+      /** The memory that a rejected file names, as far as it can be read. */
+      readonly named: readonly Extent[];
     };
 
 /** The 544 bytes of an entry; INVALID for a path that does not fit. Padding is zero. */
@@ -162,6 +164,9 @@ function setPath(bytes: Uint8Array, offset: number, path: string): void {
       'INVALID',
       `path "${path}": has ${encoded.length} bytes, expected 1 to ${PATH_MAX_BYTES}`,
     );
+  }
+  if (encoded.includes(0)) {
+    throw new Fault('INVALID', `path ${JSON.stringify(path)}: holds a NUL, which would end it`);
   }
   bytes.set(encoded, offset);
 }
@@ -233,10 +238,10 @@ export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
 }
 
 function decodeFile(bytes: Uint8Array, view: DataView): DecodedEntry {
-  const path = pathAt(bytes, FILE.path);
-  if (path === undefined) return badPath();
   const fmap = fmapOf(view);
-  if (typeof fmap === 'string') return rejected('FMAP', fmap);
+  if ('problem' in fmap) return rejected('FMAP', fmap.problem, fmap.named);
+  const path = pathAt(bytes, FILE.path);
+  if (path === undefined) return badPath(fmapExtents(fmap));
   return {
     ok: true,
     entry: {
@@ -252,28 +257,31 @@ function decodeFile(bytes: Uint8Array, view: DataView): DecodedEntry {
   };
 }
 
-/** The fmap, or what is wrong with its counts. */
-function fmapOf(view: DataView): Fmap | string {
+/** The fmap, or what is wrong with its counts and the extents that it names all the same. */
+function fmapOf(view: DataView): Fmap | { problem: string; named: readonly Extent[] } {
   const type = view.getUint32(FILE.extType, true);
   const count = view.getUint32(FILE.count, true);
   if (type === EXT_SIMPLE) {
-    if (count < 1 || count > EXTENTS_MAX) return `${count} extents, expected 1 to ${EXTENTS_MAX}`;
-    return { type: 'simple', extents: extentsAt(view, FILE.simple, count) };
+    const extents = extentsAt(view, FILE.simple, count);
+    if (count >= 1 && count <= EXTENTS_MAX) return { type: 'simple', extents };
+    return { problem: `${count} extents, expected 1 to ${EXTENTS_MAX}`, named: extents };
   }
-  if (type !== EXT_INTERLEAVED) return `ext_type is ${type}, expected 0 or 1`;
-  if (count !== 1) return `${count} interleaved extents, expected 1`;
-  const strips = getU64OrInfinity(view, FILE.simple);
-  if (strips < 1 || strips > EXTENTS_MAX) return `${strips} strips, expected 1 to ${EXTENTS_MAX}`;
-  return {
-    type: 'interleaved',
-    chunkBytes: getU64OrInfinity(view, FILE.chunkSize),
-    strips: extentsAt(view, FILE.strips, strips),
-  };
+  if (type !== EXT_INTERLEAVED) {
+    return { problem: `ext_type is ${type}, expected 0 or 1`, named: [] };
+  }
+  const stripCount = getU64OrInfinity(view, FILE.simple);
+  const strips = extentsAt(view, FILE.strips, stripCount);
+  if (count !== 1) return { problem: `${count} interleaved extents, expected 1`, named: strips };
+  if (stripCount < 1 || stripCount > EXTENTS_MAX) {
+    return { problem: `${stripCount} strips, expected 1 to ${EXTENTS_MAX}`, named: strips };
+  }
+  return { type: 'interleaved', chunkBytes: getU64OrInfinity(view, FILE.chunkSize), strips };
 }
 
+/** The first `count` extents, at most as many as there is room for. */
 function extentsAt(view: DataView, offset: number, count: number): Extent[] {
-  const extents = new Array<Extent>(count);
-  for (let at = 0; at < count; at++) {
+  const extents = new Array<Extent>(Math.min(count, EXTENTS_MAX));
+  for (let at = 0; at < extents.length; at++) {
     const base = offset + at * EXTENT_BYTES;
     extents[at] = {
       devindex: getU64OrInfinity(view, base),
@@ -301,14 +309,15 @@ function pathAt(bytes: Uint8Array, offset: number): string | undefined {
   }
 }
 
-function badPath(): DecodedEntry {
-  return rejected('PATH', `its path is not UTF-8 of at most ${PATH_MAX_BYTES} bytes and a NUL`);
+function badPath(named: readonly Extent[] = []): DecodedEntry {
+  const message = `its path is not UTF-8 of at most ${PATH_MAX_BYTES} bytes and a NUL`;
+  return rejected('PATH', message, named);
 }
 
-function rejected(code: string, message: string): DecodedEntry {
-  return { ok: false, damage: false, code, message };
+function rejected(code: string, message: string, named: readonly Extent[]): DecodedEntry {
+  return { ok: false, damage: false, code, message, named };
 }
 
 function damaged(code: string, message: string): DecodedEntry {
-  return { ok: false, damage: true, code, message };
+  return { ok: false, damage: true, code, message, named: [] };
 }

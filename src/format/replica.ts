@@ -106,6 +106,7 @@ export class Replica {
       this.#damage = this.#report(decoded.code, decoded.message);
       return;
     }
+    if (!decoded.ok) this.#reserveNamed(decoded.named);
     const problem = decoded.ok ? this.#applyDecoded(decoded.entry) : decoded;
     if (problem === undefined) this.#applied++;
     else this.#report(problem.code, problem.message);
@@ -238,10 +239,7 @@ export class Replica {
 
   /** Takes what a rejected file names, as far as it is free memory at all. */
   #reserveNamed(extents: readonly Extent[]): void {
-    for (const extent of extents) {
-      const isReal = isAligned(extent, this.#allocUnitBytes) && this.space.contains(extent);
-      if (isReal && this.space.isFree(extent)) this.space.reserve(extent);
-    }
+    for (const extent of extents) this.space.reserveFreeParts(extent);
   }
 
   #report(code: string, message: string): Problem {

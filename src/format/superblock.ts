@@ -162,5 +162,7 @@ function hex(word: bigint): string {
 
 function textUpToNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(
+    end < 0 ? bytes : bytes.subarray(0, end),
+  );
 }

@@ -27,6 +27,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** A plan whose entries fit, as the bytes of their slots. */
+interface Encoded {
+  readonly images: readonly Uint8Array[];
+  readonly result: unknown;
+}
+
 /** A plan whose entries are applied to the replica and wait to be written. */
 interface Staged {
   readonly waiting: Waiting;
@@ -54,7 +60,8 @@ export class LogWriter {
 
   /**
    * Runs the plan under the lock, after the tail was followed, and appends its entries; all or none
-   * of them. Resolves when every reader can see them. What the plan throws rejects only this call.
+   * of them. Resolves when every reader can see them. What the plan throws, and an entry of it that
+   * no slot can hold (INVALID), rejects only this call.
    * LOG_FULL, READ_ONLY, MEMORY_ERROR, BUSY (lock held for too long by another process).
    */
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
@@ -101,7 +108,8 @@ export class LogWriter {
       for (const waiting of batch) {
         const plan = this.#planOf(waiting);
         if (plan === undefined) continue;
-        images.push(...this.#stage(plan.entries));
+        for (const image of plan.images) follower.replica.applyEntry(image);
+        images.push(...plan.images);
         staged.push({ waiting, result: plan.result });
       }
       if (images.length > 0) this.#writeEntries(first, images);
@@ -113,8 +121,8 @@ export class LogWriter {
     for (const { waiting, result } of staged) waiting.resolve(result);
   }
 
-  /** The plan's wish, or undefined where it threw or does not fit: its caller is told. */
-  #planOf(waiting: Waiting): Plan<unknown> | undefined {
+  /** The plan's wish, or undefined where it threw or cannot be had: its caller is told. */
+  #planOf(waiting: Waiting): Encoded | undefined {
     const { replica } = this.#follower;
     try {
       const plan = waiting.plan(replica);
@@ -126,20 +134,13 @@ export class LogWriter {
             'are free; make the pool anew with a longer log (mkfs --log-size)',
         );
       }
-      return plan;
+      const first = replica.position;
+      const images = plan.entries.map((entry, at) => encodeLogEntry(first + at, entry));
+      return { images, result: plan.result };
     } catch (error) {
       waiting.reject(error);
       return undefined;
     }
-  }
-
-  #stage(entries: readonly NewEntry[]): Uint8Array[] {
-    const { replica } = this.#follower;
-    return entries.map((entry) => {
-      const image = encodeLogEntry(replica.position, entry);
-      replica.applyEntry(image);
-      return image;
-    });
   }
 
   /**

@@ -85,8 +85,8 @@ function checkGeometry(deviceBytes: number, logLengthBytes: number): void {
   if (deviceBytes < neededBytes) {
     throw new Fault(
       'INVALID',
-      `device: has ${formatSize(deviceBytes)}, a pool with this log needs at least ` +
-        `${formatSize(neededBytes)}; give a larger device`,
+      `device: has ${formatSize(deviceBytes)} (${deviceBytes} bytes), a pool with this log ` +
+        `needs at least ${formatSize(neededBytes)} (${neededBytes} bytes); give a larger device`,
     );
   }
 }

@@ -1,61 +1,12 @@
 import { expect } from '@jest/globals';
-import { Fault } from '../../src/base/errors.ts';
-import { MiB } from '../../src/base/numbers.ts';
 import type { VolumePool } from '../../src/controller/volume-pool.ts';
 import type { Replica } from '../../src/format/replica.ts';
-import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import { LogWriter, type Plan } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
+import { HeapMemory } from '../support/heap-memory.ts';
 
 const SYSTEM_UUID = '00000000-0000-4000-8000-00000000aaaa';
-const BACKED_BYTES = 10 * MiB; // superblock and log; nobody here touches the data behind them
-
-/** A device in the heap that can lose power: from then on its stores are lost and throw. */
-export class HeapMemory implements SharedMemory {
-  readonly lengthBytes: number;
-  readonly #bytes: Uint8Array;
-  #storesLeft = Number.POSITIVE_INFINITY;
-  stores = 0;
-  publishes = 0;
-
-  constructor(lengthBytes: number, bytes: Uint8Array = new Uint8Array(BACKED_BYTES)) {
-    this.lengthBytes = lengthBytes;
-    this.#bytes = bytes;
-  }
-
-  /** The same bytes as another process has them. */
-  reopened(): HeapMemory {
-    return new HeapMemory(this.lengthBytes, this.#bytes);
-  }
-
-  dieAfter(stores: number): void {
-    this.#storesLeft = stores;
-  }
-
-  read(offset: number, lengthBytes: number): Uint8Array {
-    return this.#bytes.slice(offset, offset + lengthBytes);
-  }
-
-  write(offset: number, bytes: Uint8Array): void {
-    this.#spend();
-    this.#bytes.set(bytes, offset);
-  }
-
-  publish(offset: number, value: bigint): void {
-    this.#spend();
-    this.publishes += 1;
-    new DataView(this.#bytes.buffer).setBigUint64(offset, value, true);
-  }
-
-  [Symbol.dispose](): void {}
-
-  #spend(): void {
-    if (this.#storesLeft === 0) throw new Fault('MEMORY_ERROR', 'power lost');
-    this.#storesLeft -= 1;
-    this.stores += 1;
-  }
-}
 
 /** A pool over the real log follower and writer, in heap memory, without a lock among processes. */
 export class MemoryPool implements VolumePool {
