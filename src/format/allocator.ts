@@ -37,7 +37,8 @@ export class FreeSpace {
 
   /** The next device, in the order of devindex. [start, sizeBytes) is free. */
   addDevice(start: number, sizeBytes: number): void {
-    this.#devices.push({ gaps: new GapList(start, sizeBytes), sizeBytes, start });
+    const gaps = new GapList(start, sizeBytes, ALLOCATION_BYTES);
+    this.#devices.push({ gaps, sizeBytes, start });
   }
 
   get deviceCount(): number {
@@ -105,12 +106,12 @@ export class FreeSpace {
   largestAllocatable(layout: Layout): number {
     const contiguous = Math.max(
       0,
-      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(ALLOCATION_BYTES, 0, sizeBytes)),
+      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(0, sizeBytes)),
     );
     if (!isStriped(layout)) return contiguous;
     this.#checkStriped(layout);
     const longest = this.#buckets(layout)
-      .map(({ from, to }) => this.#first.gaps.longest(ALLOCATION_BYTES, from, to))
+      .map(({ from, to }) => this.#first.gaps.longest(from, to))
       .sort((a, b) => b - a);
     // Every strip is as long as the shortest of them, in whole chunks.
     const shortest = longest[layout.strips - 1] ?? 0;
@@ -127,7 +128,7 @@ export class FreeSpace {
   #findContiguous(sizeBytes: number): Fmap | undefined {
     const lengthBytes = roundUp(sizeBytes, ALLOCATION_BYTES);
     for (const [devindex, device] of this.#devices.entries()) {
-      const offset = device.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, 0, device.sizeBytes);
+      const offset = device.gaps.firstFit(lengthBytes, 0, device.sizeBytes);
       if (offset !== undefined) {
         return { type: 'simple', extents: [{ devindex, offset, lengthBytes }] };
       }
@@ -148,7 +149,7 @@ export class FreeSpace {
       const bucket = buckets[(this.#reservations + at) % buckets.length];
       if (bucket === undefined) break;
       const { from, to } = bucket;
-      const offset = this.#first.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, from, to);
+      const offset = this.#first.gaps.firstFit(lengthBytes, from, to);
       if (offset !== undefined) strips.push({ devindex: 0, offset, lengthBytes });
     }
     return strips.length === count ? { type: 'interleaved', chunkBytes, strips } : undefined;

@@ -63,7 +63,7 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
     },
 
     nodeGetVolumeStats: async (request) => {
-      const path = pathOf('volume_path', request.volume_path);
+      const path = required('volume_path', request.volume_path, 'an absolute path');
       const { bytes, files } = await volumes.stats(volumeIdOf(request), path);
       // A volume's files are made with it and fill it: nothing of it is ever available.
       return {

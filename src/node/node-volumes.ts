@@ -1,5 +1,5 @@
 import { mkdir, readdir, realpath, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { codeOf, Fault } from '../base/errors.ts';
 import { KeyedLock } from '../base/keyed-lock.ts';
 import type { VolumeContext } from '../csi/volume-context.ts';
@@ -144,9 +144,12 @@ export class NodeVolumes {
     });
   }
 
-  /** Sizes of the volume's files; NOT_FOUND unless the volume is mounted at exactly this path. */
+  /**
+   * Sizes of the volume's files; NOT_FOUND unless the volume is mounted at exactly this path. No
+   * volume is at a relative one: csi-sanity asks for `some/path` and expects NOT_FOUND.
+   */
   async stats(volumeId: string, volumePath: string): Promise<VolumeStats> {
-    const path = await canonical(volumePath);
+    const path = isAbsolute(volumePath) ? await canonical(volumePath) : volumePath;
     const there = this.#at(path);
     if (there?.fsType !== FS_TYPE || there.root !== rootOf(volumeId)) {
       throw new Fault('NOT_FOUND', `volume_path ${path}: volume ${volumeId} is not mounted here`);

@@ -14,8 +14,8 @@ import { Replica } from '../format/replica.ts';
 import { decodeSuperblock, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
 
-/** Entries that are copied out of shared memory at once while replaying: half a MiB. */
-const BATCH_ENTRIES = 964;
+/** Entries that are copied out of shared memory at once while replaying: 64 KiB, as caches like. */
+const BATCH_ENTRIES = 120;
 
 /**
  * One host's view of a pool's log: opened once, then followed at its tail.

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { codeOf, Fault, messageOf } from '../../src/base/errors.ts';
 import type { VolumeContext } from '../../src/csi/volume-context.ts';
@@ -240,5 +240,13 @@ describe('node stats', () => {
     expect(await failure(volumes.stats('other', at('staging')))).toMatch(/^NOT_FOUND/);
     expect(await failure(volumes.stats('vol', at('target')))).toMatch(/^NOT_FOUND/);
     expect(await failure(volumes.stats('vol', at('pool')))).toMatch(/^NOT_FOUND/);
+  });
+
+  test('says NOT_FOUND for a relative path, even of where the volume is', async () => {
+    await stage();
+    const path = relative(process.cwd(), at('staging'));
+    expect(await failure(volumes.stats('vol', path))).toBe(
+      `NOT_FOUND volume_path ${path}: volume vol is not mounted here`,
+    );
   });
 });
