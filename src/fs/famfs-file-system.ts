@@ -51,7 +51,7 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   /** Where the counts of references outlive this server. Default: nowhere. */
   readonly countTable?: CountTable;
   /** Told when following the log fails; what is known is served on. */
-  readonly onError: (message: string) => void;
+  readonly onError: (message: string, error?: unknown) => void;
 }
 
 /**
@@ -77,7 +77,7 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly references: References;
   readonly #meta: MetaFiles | undefined;
   readonly #daxdevPath: (devindex: number) => string | undefined;
-  readonly #onError: (message: string) => void;
+  readonly #onError: (message: string, error?: unknown) => void;
 
   /** Opens the pool, by its device or over `memory`. */
   constructor(options: FamfsOptions) {
@@ -274,7 +274,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     try {
       this.pool.follow();
     } catch (error) {
-      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`);
+      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`, error);
     }
   }
 

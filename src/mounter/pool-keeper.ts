@@ -78,6 +78,13 @@ export class PoolKeeper {
     let reached = 'its server has not answered';
     while (Date.now() < deadline) {
       const state = await this.#follow();
+      if (state?.memoryError !== undefined) {
+        throw new Fault(
+          'MEMORY_ERROR',
+          `pool ${name}: its memory failed on this node (${state.memoryError}); move its pods to ` +
+            'another node, then see docs/memory-errors.md',
+        );
+      }
       if (state !== undefined && state.logPosition >= atLeast) return this.#describe(state);
       if (state !== undefined) reached = `its log is followed to ${state.logPosition}`;
       await delay(FOLLOW_PAUSE_MS);
@@ -92,12 +99,13 @@ export class PoolKeeper {
   async status(): Promise<PoolStatus> {
     const state = await this.#follow();
     const { name, device, mountPoint } = this.#assignment;
+    const problem = state?.memoryError ?? this.#problem;
     return {
       name,
       device,
       mountPoint,
       ...(state ? { mount: this.#describe(state) } : {}),
-      ...(this.#problem !== undefined ? { problem: this.#problem } : {}),
+      ...(problem !== undefined ? { problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
     };

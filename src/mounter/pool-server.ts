@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { assert, Fault } from '../base/errors.ts';
+import { assert, codeOf, Fault, messageOf } from '../base/errors.ts';
 import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
 import type { Errno } from '../fuse/errno.ts';
@@ -23,13 +23,17 @@ export class PoolServer implements Disposable {
   #boot: BootFileSystem | undefined;
   #files: FamfsFileSystem | undefined;
   #responder: Responder;
+  #memoryError: string | undefined;
 
   constructor(assignment: ServerAssignment, device: FuseDevice, log: Logger) {
     this.#assignment = assignment;
     this.#device = device;
     this.#log = log;
     this.#hooks = {
-      failed: (operation, error) => log.error({ err: error }, operation),
+      failed: (operation, error) => {
+        this.noteError(operation, error);
+        log.error({ err: error }, operation);
+      },
       malformed: (problem) => log.warn(problem),
     };
     const { generation, metaGid } = assignment;
@@ -55,6 +59,16 @@ export class PoolServer implements Disposable {
     }
     this.#waiting.push(message.slice());
     return undefined;
+  }
+
+  /**
+   * Memory that fails makes the pool unhealthy on this node: what can be read is served on, and the
+   * node plugin stages no more of it.
+   */
+  noteError(what: string, error: unknown): void {
+    if (codeOf(error) !== 'MEMORY_ERROR' || this.#memoryError !== undefined) return;
+    this.#memoryError = `${what}: ${messageOf(error)}`;
+    this.#log.error(`pool ${this.#assignment.pool}: memory error: ${this.#memoryError}`);
   }
 
   undelivered(): void {
@@ -97,6 +111,7 @@ export class PoolServer implements Disposable {
       fsUuid: pool.fsUuid,
       logPosition: position,
       damage: damage?.message,
+      memoryError: this.#memoryError,
       generation: dataPath.generation,
     };
   }
@@ -114,7 +129,10 @@ export class PoolServer implements Disposable {
       generation: this.#boot?.generation ?? 'buffered',
       metaGid,
       daxdevPath: (devindex) => this.#daxdevPath(devindex),
-      onError: (message) => this.#log.warn(message),
+      onError: (message, error) => {
+        this.noteError('following the log', error);
+        this.#log.warn(message);
+      },
       countTable: new CountTable(this.#assignment.referencesPath),
       ...(memory ? { memory } : {}),
     });

@@ -25,6 +25,8 @@ export interface PublishRequest {
 export interface VolumeStats {
   readonly bytes: number;
   readonly files: number;
+  /** Why the volume's pool is not healthy on this node; undefined: it is. */
+  readonly problem: string | undefined;
 }
 
 /** The mount operations that the node needs; `src/native/mounts.ts` on a real node. */
@@ -37,6 +39,8 @@ export interface Mounts {
 /** Who has the pools mounted on this node. */
 export interface PoolMounts {
   poolMount(pool: string, atLeast: number, signal?: AbortSignal): Promise<PoolMount>;
+  /** What is wrong with a pool on this node, or undefined. */
+  problemOf(pool: string): Promise<string | undefined>;
 }
 
 const FS_TYPE = 'fuse.famfs';
@@ -159,7 +163,12 @@ export class NodeVolumes {
     const sizes = await Promise.all(
       files.map(async ({ name }) => (await stat(join(path, name))).size),
     );
-    return { bytes: sizes.reduce((sum, size) => sum + size, 0), files: files.length };
+    return {
+      bytes: sizes.reduce((sum, size) => sum + size, 0),
+      files: files.length,
+      // The mounter names a pool's mount by the pool.
+      problem: await this.#pools.problemOf(there.source),
+    };
   }
 
   /** Operations that run now, for metrics and for finding one that hangs. */
