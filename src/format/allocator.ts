@@ -29,7 +29,8 @@ type Striped = Exclude<Layout, { strips: 0 }>;
 
 /**
  * The free memory of a pool, rebuilt by every replay. `find` only looks; what it finds is taken
- * when the entry that names it is applied, as any host does that replays the log.
+ * when the entry that names it is applied, as any host does that replays the log. New files go to
+ * the primary device only: no host opens the others yet, so none could serve a file there.
  */
 export class FreeSpace {
   readonly #devices: Device[] = [];
@@ -95,19 +96,17 @@ export class FreeSpace {
         : this.#findContiguous(sizeBytes);
     if (fmap !== undefined) return fmap;
     const largest = this.largestAllocatable(layout);
+    const { freeBytes } = this.#first.gaps;
     throw new Fault(
       'NO_SPACE',
-      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${this.freeBytes} bytes ` +
-        `are free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
+      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${freeBytes} bytes are ` +
+        `free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
     );
   }
 
   /** The largest size for which `find` finds an fmap, in bytes; 0 when there is none. */
   largestAllocatable(layout: Layout): number {
-    const contiguous = Math.max(
-      0,
-      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(0, sizeBytes)),
-    );
+    const contiguous = this.#first.gaps.longest(0, this.#first.sizeBytes);
     if (!isStriped(layout)) return contiguous;
     this.#checkStriped(layout);
     const longest = this.#buckets(layout)
@@ -127,13 +126,10 @@ export class FreeSpace {
 
   #findContiguous(sizeBytes: number): Fmap | undefined {
     const lengthBytes = roundUp(sizeBytes, ALLOCATION_BYTES);
-    for (const [devindex, device] of this.#devices.entries()) {
-      const offset = device.gaps.firstFit(lengthBytes, 0, device.sizeBytes);
-      if (offset !== undefined) {
-        return { type: 'simple', extents: [{ devindex, offset, lengthBytes }] };
-      }
-    }
-    return undefined;
+    const { gaps, sizeBytes: end } = this.#first;
+    const offset = gaps.firstFit(lengthBytes, 0, end);
+    if (offset === undefined) return undefined;
+    return { type: 'simple', extents: [{ devindex: 0, offset, lengthBytes }] };
   }
 
   /**

@@ -56,6 +56,10 @@ const ADD_DAXDEV = layout('log_entry ADD_DAXDEV', 544, {
   crc: [536, 8],
 });
 
+/** Offsets in an entry of the two words that a repair may replace alone. */
+export const SEQNUM_OFFSET = E.seqnum;
+export const CRC_OFFSET = E.crc;
+
 const TYPE = { file: 0, mkdir: 1, delete: 2, 'add-daxdev': 3 } as const;
 const PATH_BYTES = 80;
 /** Longest path of a log entry, in bytes without its NUL. */
@@ -150,6 +154,50 @@ export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
 }
 
 const encoder = new TextEncoder();
+
+/** For a repair: the same entry with another number, and the crc that goes with it. */
+export function renumbered(bytes: Uint8Array, seqnum: number): Uint8Array {
+  const copy = bytes.slice(0, ENTRY_BYTES);
+  const view = new DataView(copy.buffer);
+  setU64(view, E.seqnum, seqnum);
+  setU64(view, E.crc, crc32(copy.subarray(0, E.crc)));
+  return copy;
+}
+
+/** Size and memory of a FILE, crc, number and path passed over. */
+export interface FileMemory {
+  readonly sizeBytes: number;
+  readonly fmap: Fmap;
+  /** False where the fmap is none: then `fmap` has what extents it names all the same, or none. */
+  readonly isExact: boolean;
+}
+
+/** For a repair: size and memory as an entry's bytes say them, if its type is FILE. */
+export function fileMemoryIn(bytes: Uint8Array): FileMemory | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
+  if (view.getUint32(E.type, true) !== TYPE.file) return undefined;
+  const sizeBytes = getU64OrInfinity(view, FILE.size);
+  const fmap = fmapAt(view, FILE.fmap);
+  if (fmap.type !== 'unreadable') return { sizeBytes, fmap, isExact: true };
+  return { sizeBytes, fmap: { type: 'simple', extents: fmap.named }, isExact: false };
+}
+
+/**
+ * For a repair: whether an entry is of a type without memory and has only zeroes where that type
+ * has its padding; a FILE has its fmap there, which is never all zero.
+ */
+export function isBareOfMemory(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
+  const code = view.getUint32(E.type, true);
+  const pad = PAD_BY_TYPE[code];
+  return pad !== undefined && bytes.subarray(pad, E.crc).every((byte) => byte === 0);
+}
+
+const PAD_BY_TYPE: Readonly<Record<number, number>> = {
+  [TYPE.mkdir]: MKDIR.pad,
+  [TYPE.delete]: DELETE.pad,
+  [TYPE['add-daxdev']]: ADD_DAXDEV.pad,
+};
 
 function setPath(bytes: Uint8Array, offset: number, path: string): void {
   const encoded = encoder.encode(path);

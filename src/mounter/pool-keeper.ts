@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
@@ -18,6 +18,8 @@ export interface PoolAssignment {
   readonly metaGid: number;
 }
 
+/** open(2): a place in the tree and no more; an ordinary open would wait for the server's answer. */
+const O_PATH = 0o10000000;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5_000;
 /** A server that lived this long was not killed by what its predecessor left it. */
@@ -153,7 +155,7 @@ export class PoolKeeper {
     const { name: pool, device: path, metaGid } = this.#assignment;
     const { negotiated, generation } = facts;
     // Held for the spawn alone: a descriptor of its root would keep the mount busy.
-    const root = rootPath === undefined ? undefined : openSync(rootPath, constants.O_DIRECTORY);
+    const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
     try {
       return new ServerProcess(
         this.#serverCommand,
@@ -187,7 +189,10 @@ export class PoolKeeper {
   async #follow(): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      return await this.#server?.follow();
+      const state = await this.#server?.follow();
+      // Damage comes, and goes with a repair, while a server serves.
+      if (state !== undefined) this.#problem = state.damage;
+      return state;
     } catch (error) {
       this.#log.debug(`server did not answer: ${messageOf(error)}`);
       return undefined;

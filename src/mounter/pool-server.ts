@@ -110,7 +110,10 @@ export class PoolServer implements Disposable {
     return {
       fsUuid: pool.fsUuid,
       logPosition: position,
-      damage: damage?.message,
+      damage:
+        damage &&
+        `its log is damaged at entry ${damage.index} (${damage.message}); files before it are ` +
+          'served; run "famfs-csi repair"',
       memoryError: this.#memoryError,
       generation: dataPath.generation,
     };

@@ -119,6 +119,26 @@ describe('64 concurrent CreateVolume calls', () => {
     expect(fabric.check()).toMatchObject({ log: { entries: 128, applied: 128, skipped: 0 } });
   });
 
+  test('never take the same memory or log entry in two controllers that race', async () => {
+    await using fabric = new Fabric(4 * GiB);
+    const controllers = [await fabric.controller(), await fabric.controller()];
+    const names = Array.from({ length: 400 }, (_, at) => `race-${at}`);
+    // One call after the other in each: many appends, which meet, instead of few large ones.
+    await Promise.all(
+      controllers.map(async ({ client }, which) => {
+        for (const name of names.filter((_, at) => at % 2 === which)) {
+          const { volume } = await client.controller.createVolume(
+            create(name, { capacity_range: { required_bytes: MiB } }),
+          );
+          expect(volume?.volume_id).toBe(name);
+        }
+      }),
+    );
+    expectClean(fabric);
+    expect(fabric.contents().paths.sort()).toEqual(names.map((name) => `${name}/data`).sort());
+    expect(fabric.check()).toMatchObject({ log: { entries: 800, applied: 800, skipped: 0 } });
+  });
+
   test('make them when the controller dies in their midst and all are retried', async () => {
     await using fabric = new Fabric(GiB);
     const first = await fabric.controller(3);

@@ -286,7 +286,7 @@ describeWith([fuse], 'demo, with a step that fails', () => {
 
   test('says that the memory is too small for a pool', async () => {
     await using demo = new DemoRun(['--data', dataset, '--size', '8M']);
-    await failed(demo, 'format it as a famfs pool', /device: has 8 MiB, .* at least 12 MiB/);
+    await failed(demo, 'format it as a famfs pool', /device: has 8 MiB .* at least 12 MiB/);
   });
 
   test('says that the dataset has vanished', async () => {
