@@ -18,7 +18,7 @@ export interface PoolAssignment {
   readonly metaGid: number;
 }
 
-/** open(2): a place in the tree and no more; an ordinary open would wait for the server's answer. */
+/** open(2): a place in the tree and no more; an ordinary open would wait for a server. */
 const O_PATH = 0o10000000;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5_000;
