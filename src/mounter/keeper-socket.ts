@@ -16,7 +16,7 @@ export class KeeperSocket implements AsyncDisposable {
     this.#path = path;
   }
 
-  /** Listens, for root only. A socket file whose process is gone is replaced. */
+  /** Listens, for root only. A socket file whose process is gone is replaced. IO if it cannot. */
   static async listen(
     path: string,
     handle: (request: Request) => Promise<unknown>,
@@ -37,7 +37,10 @@ export class KeeperSocket implements AsyncDisposable {
       });
     });
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+      server.once('error', (error) => {
+        const reason = `cannot be listened on (${codeOf(error)}); its directory has to be there`;
+        reject(new Fault('IO', `socket ${path}: ${reason}`, { cause: error }));
+      });
       server.listen(path, resolve);
     });
     chmodSync(path, 0o600);

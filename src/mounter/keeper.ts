@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Fault } from '../base/errors.ts';
@@ -31,16 +31,21 @@ export class Keeper implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /** Starts to mount the pools, and listens. BUSY if another keeper has this mount root. */
+  /**
+   * Listens, and starts to mount the pools. BUSY if another keeper has this mount root, IO if the
+   * socket cannot be had; nothing is mounted then.
+   */
   static async start(options: KeeperOptions): Promise<Keeper> {
     mkdirSync(options.mountRoot, { recursive: true });
-    const lock = FileLock.tryLock(options.mountRoot);
+    // The mount table has no symbolic links, and every mount is looked up there.
+    const mountRoot = realpathSync(options.mountRoot);
+    const lock = FileLock.tryLock(mountRoot);
     if (lock === undefined) {
-      throw new Fault('BUSY', `${options.mountRoot}: another mounter keeps its mounts here`);
+      throw new Fault('BUSY', `${mountRoot}: another mounter keeps its mounts here`);
     }
     const keeper = new Keeper(lock);
     for (const { name, device } of options.pools) {
-      const mountPoint = join(options.mountRoot, name);
+      const mountPoint = join(mountRoot, name);
       const { dataPath, metaGid } = options;
       const pool = new PoolKeeper(
         { name, device, mountPoint, dataPath, metaGid },
@@ -48,10 +53,15 @@ export class Keeper implements AsyncDisposable {
         options.log,
       );
       keeper.#pools.set(name, pool);
-      void pool.run();
     }
     const handle = (request: Request) => keeper.#handle(request);
-    keeper.#socket = await KeeperSocket.listen(options.socketPath, handle, options.log);
+    try {
+      keeper.#socket = await KeeperSocket.listen(options.socketPath, handle, options.log);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+    for (const pool of keeper.#pools.values()) void pool.run();
     return keeper;
   }
 

@@ -113,9 +113,13 @@ export class PoolKeeper {
     };
   }
 
-  /** Lets go of mount and server; both live on, and the next keeper adopts them. */
+  /**
+   * Lets go of mount and server; both live on, and the next keeper adopts them. A server that has
+   * just ended gets its successor now: else the mount would die with this process's descriptor.
+   */
   release(): void {
     this.#stopping.abort();
+    if (this.#session !== undefined && this.#server?.hasEnded) this.#startServer(this.#session);
     this.#server?.release();
   }
 
@@ -123,8 +127,7 @@ export class PoolKeeper {
   async #serveOnce(): Promise<boolean> {
     this.#session ??= await adoptOrMount(this.#assignment, () => this.#choose(), this.#log);
     const session = this.#session;
-    const server = this.#spawn(session);
-    this.#server = server;
+    const server = this.#startServer(session);
     const state = await Promise.race([server.ready, server.ended]);
     if (typeof state === 'string') {
       if (session.isVisible) return this.#restart(server, state);
@@ -151,22 +154,6 @@ export class PoolKeeper {
     return this.#restart(server, how);
   }
 
-  #spawn({ device, facts, rootPath, referencesPath }: Session): ServerProcess {
-    const { name: pool, device: path, metaGid } = this.#assignment;
-    const { negotiated, generation } = facts;
-    // Held for the spawn alone: a descriptor of its root would keep the mount busy.
-    const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
-    try {
-      return new ServerProcess(
-        this.#serverCommand,
-        { fuse: device.fd, root },
-        { pool, device: path, metaGid, negotiated, generation, referencesPath },
-      );
-    } finally {
-      if (root !== undefined) closeSync(root);
-    }
-  }
-
   #drop(session: Session): void {
     session[Symbol.dispose]();
     this.#session = undefined;
@@ -184,6 +171,23 @@ export class PoolKeeper {
     this.#problem = `its server ended (${how})`;
     this.#log.warn({ serverPid: server.pid }, `server ended with ${how}; starting another`);
     return true;
+  }
+
+  #startServer({ device, facts, rootPath, referencesPath }: Session): ServerProcess {
+    const { name: pool, device: path, metaGid } = this.#assignment;
+    const { negotiated, generation } = facts;
+    // Held for the spawn alone: a descriptor of its root would keep the mount busy.
+    const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
+    try {
+      this.#server = new ServerProcess(
+        this.#serverCommand,
+        { fuse: device.fd, root },
+        { pool, device: path, metaGid, negotiated, generation, referencesPath },
+      );
+      return this.#server;
+    } finally {
+      if (root !== undefined) closeSync(root);
+    }
   }
 
   async #follow(): Promise<ServerState | undefined> {

@@ -58,7 +58,7 @@ function obey(
     if (message.op === 'follow') {
       server.follow();
       if (server.isReady) post({ op: 'followed', id: message.id, state: server.state() });
-    } else if (message.op !== 'serve') {
+    } else {
       server.boot(message);
       post({ op: 'booted' });
       if (message.op === 'pool') post({ op: 'ready', state: server.state() });

@@ -5,6 +5,7 @@ import { Fault, messageOf } from '../base/errors.ts';
 import { WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
 import {
+  ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
   SERVER_ROOT_FD,
   type ServerAssignment,
@@ -19,7 +20,7 @@ import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './wor
  * not notice, and the next keeper takes the descriptor over.
  */
 export async function serve(log: Logger): Promise<void> {
-  const assignment = await receiveAssignment();
+  const assignment = assignmentOf(process.env);
   using wake = WakeEvent.create();
   const input: WorkerInput = { assignment, fuseFd: SERVER_FUSE_FD, wakeFd: wake.fd };
   const worker = new Worker(new URL('./serve-worker.js', import.meta.url), { workerData: input });
@@ -81,15 +82,13 @@ function report(reply: ServerReply): void {
   if (process.connected) process.send?.(reply, () => {});
 }
 
-function receiveAssignment(): Promise<ServerAssignment> {
-  return new Promise((resolve, reject) => {
-    const orphaned = () =>
-      reject(new Fault('UNAVAILABLE', 'serve: the keeper left before it began'));
-    process.once('disconnect', orphaned);
-    process.once('message', (request: ServerRequest) => {
-      process.off('disconnect', orphaned);
-      if (request.op === 'serve') resolve(request.assignment);
-      else reject(new Fault('INTERNAL', `serve: the first message was "${request.op}"`));
-    });
-  });
+function assignmentOf(env: NodeJS.ProcessEnv): ServerAssignment {
+  const text = env[ASSIGNMENT_VARIABLE];
+  if (text === undefined) {
+    throw new Fault(
+      'INVALID',
+      `serve: ${ASSIGNMENT_VARIABLE} is missing; only a mounter runs this`,
+    );
+  }
+  return JSON.parse(text) as ServerAssignment;
 }

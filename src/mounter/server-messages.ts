@@ -20,9 +20,14 @@ export interface ServerAssignment {
   readonly negotiated: Negotiated;
 }
 
+/**
+ * The environment variable that hands a server its assignment, as JSON. Not a message: one from a
+ * keeper that ends while the server still starts is lost, and the mount with it.
+ */
+export const ASSIGNMENT_VARIABLE = 'FAMFS_CSI_ASSIGNMENT';
+
 /** Keeper → server. */
 export type ServerRequest =
-  | { readonly op: 'serve'; readonly assignment: ServerAssignment }
   | { readonly op: 'follow'; readonly id: number }
   | { readonly op: 'stop' };
 

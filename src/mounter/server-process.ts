@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault } from '../base/errors.ts';
 import {
+  ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
   SERVER_ROOT_FD,
   type ServerAssignment,
@@ -28,6 +29,7 @@ export class ServerProcess {
   #lastId = 0;
   /** Why it said that it cannot serve. */
   #failure: string | undefined;
+  #hasEnded = false;
 
   /**
    * Spawns `command` with the descriptor inherited, and on a dax path the mount's root, and hands
@@ -47,8 +49,9 @@ export class ServerProcess {
     stdio[SERVER_FUSE_FD] = descriptors.fuse;
     if (descriptors.root !== undefined) stdio[SERVER_ROOT_FD] = descriptors.root;
     const [program = '', ...args] = command;
+    const env = { ...process.env, [ASSIGNMENT_VARIABLE]: JSON.stringify(assignment) };
     // Detached: a signal to the keeper's process group must not take the pods' servers with it.
-    this.#child = spawn(program, args, { stdio, detached: true });
+    this.#child = spawn(program, args, { stdio, env, detached: true });
     if (this.#child.pid === undefined) {
       throw new Fault('UNAVAILABLE', `server of pool ${assignment.pool}: could not be started`);
     }
@@ -58,7 +61,10 @@ export class ServerProcess {
         resolve(this.#failure ?? signal ?? `exit code ${code}`);
       });
     });
-    void this.ended.then((how) => this.#failAll(how));
+    void this.ended.then((how) => {
+      this.#hasEnded = true;
+      this.#failAll(how);
+    });
     this.ready = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }));
     // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
     this.ready.catch(() => {});
@@ -66,13 +72,17 @@ export class ServerProcess {
       if (reply.op === 'failed') this.#failure = reply.message;
       else this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
     });
-    this.#send({ op: 'serve', assignment });
   }
 
-  /** Has the server follow the log once; UNAVAILABLE if it ends or does not answer. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Has the server follow the log once; UNAVAILABLE if it has ended, ends or does not answer. */
   follow(): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
+      if (this.#hasEnded) throw new Fault('UNAVAILABLE', `server ${this.pid}: has ended`);
       const timer = setTimeout(() => this.#fail(id, `no answer in ${ANSWER_MS} ms`), ANSWER_MS);
       const settle = <T>(use: (value: T) => void) => {
         return (value: T) => {

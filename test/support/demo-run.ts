@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -91,7 +99,7 @@ export class DemoRun implements AsyncDisposable {
   /** Takes away whatever there still is, also of a demo that a failing test has left running. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill('SIGKILL');
-    // Again, since a keeper starts a new server; before the wait for the pipes, which they hold.
+    // Again, as a keeper starts new servers; and before their ends of the pipes are waited for.
     for (let pids = this.#pids(); pids.length > 0; pids = this.#pids()) {
       for (const pid of pids) kill(pid);
       for (const mountPoint of this.#mounts()) unmount(mountPoint, { detach: true });
@@ -108,7 +116,8 @@ export class DemoRun implements AsyncDisposable {
   }
 
   #mounts(): string[] {
-    const below = readMountInfo().filter((one) => one.mountPoint.startsWith(`${this.tmp}/`));
+    const real = realpathSync(this.tmp);
+    const below = readMountInfo().filter((one) => one.mountPoint.startsWith(`${real}/`));
     return below.map(({ mountPoint }) => mountPoint).reverse();
   }
 
@@ -117,7 +126,7 @@ export class DemoRun implements AsyncDisposable {
   }
 }
 
-/** Processes whose command line, environment, mappings, directory or files name one of these. */
+/** Processes whose command line, environment, mappings, directory or open files name any. */
 function pidsThatName(texts: readonly string[]): number[] {
   return pids().filter((pid) => {
     const all = ['cmdline', 'environ', 'maps'].map((file) => orEmpty(pid, file, readFileSync));
