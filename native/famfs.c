@@ -2,6 +2,7 @@
 #include "famfs.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,9 +43,21 @@ bool get_size(napi_env env, napi_value value, uint64_t *size) {
   return false;
 }
 
+/* N-API's own conversion makes 0 of NaN, and descriptor 0 is one that exists. */
 bool get_int(napi_env env, napi_value value, int *number) {
-  if (napi_get_value_int32(env, value, number) == napi_ok) return true;
-  napi_throw_type_error(env, "ARGUMENT", "famfs addon: expected an integer");
+  double given;
+  if (napi_get_value_double(env, value, &given) == napi_ok && given >= INT_MIN &&
+      given <= INT_MAX && (double)(int)given == given) {
+    *number = (int)given;
+    return true;
+  }
+  napi_throw_type_error(env, "ARGUMENT", "famfs addon: expected an integer of 32 bits");
+  return false;
+}
+
+bool get_bool(napi_env env, napi_value value, bool *flag) {
+  if (napi_get_value_bool(env, value, flag) == napi_ok) return true;
+  napi_throw_type_error(env, "ARGUMENT", "famfs addon: expected true or false");
   return false;
 }
 
@@ -70,15 +83,14 @@ bool get_string(napi_env env, napi_value value, char *text, size_t capacity) {
 }
 
 bool get_mapping(napi_env env, napi_value value, mapping_t **mapping) {
+  napi_valuetype type;
   bool is = false;
-  if (napi_check_object_type_tag(env, value, &MAPPING_TAG, &is) != napi_ok || !is ||
-      napi_get_value_external(env, value, (void **)mapping) != napi_ok) {
-    bool pending = false;
-    napi_is_exception_pending(env, &pending);
-    if (!pending) napi_throw_type_error(env, "ARGUMENT", "famfs addon: expected a mapping");
-    return false;
-  }
-  return true;
+  if (napi_typeof(env, value, &type) == napi_ok && type == napi_external &&
+      napi_check_object_type_tag(env, value, &MAPPING_TAG, &is) == napi_ok && is &&
+      napi_get_value_external(env, value, (void **)mapping) == napi_ok)
+    return true;
+  napi_throw_type_error(env, "ARGUMENT", "famfs addon: expected a mapping");
+  return false;
 }
 
 uint8_t *get_range(napi_env env, napi_value handle, napi_value offset, uint64_t length,

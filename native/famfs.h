@@ -24,6 +24,7 @@ napi_value throw_code(napi_env env, const char *code, const char *message);
 bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *args);
 bool get_size(napi_env env, napi_value value, uint64_t *size);
 bool get_int(napi_env env, napi_value value, int *number);
+bool get_bool(napi_env env, napi_value value, bool *flag);
 bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length);
 bool get_string(napi_env env, napi_value value, char *text, size_t capacity);
 bool get_mapping(napi_env env, napi_value value, mapping_t **mapping);

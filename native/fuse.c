@@ -45,26 +45,34 @@ static napi_value js_receive(napi_env env, napi_callback_info info) {
   }
 }
 
+static bool get_length(napi_env env, napi_value array, uint32_t *length) {
+  bool is = false;
+  return napi_is_array(env, array, &is) == napi_ok && is &&
+         napi_get_array_length(env, array, length) == napi_ok;
+}
+
 /*
- * send(fd, head, handles, ranges): one writev of the head and of each handle's range, where
- * `ranges` is a Float64Array of offset, length pairs. True when sent; false when the request was
- * interrupted and is gone.
+ * send(fd, head, handles, ranges): one writev of the head and of each handle's range; `ranges` has
+ * an offset and a length for each. True when sent; false when the request was interrupted and is
+ * gone.
  */
 static napi_value js_send(napi_env env, napi_callback_info info) {
   napi_value args[4];
   struct iovec parts[SEGMENTS_MAX + 1];
-  uint32_t count;
+  uint32_t count, numbers;
   int fd;
   size_t head_length;
   uint8_t *head;
   if (!get_args(env, info, 4, args) || !get_int(env, args[0], &fd) ||
-      !get_bytes(env, args[1], &head, &head_length) ||
-      napi_get_array_length(env, args[2], &count) != napi_ok || count > SEGMENTS_MAX)
-    return throw_code(env, "ARGUMENT", "send: too many segments, or not an array");
+      !get_bytes(env, args[1], &head, &head_length))
+    return NULL;
+  if (!get_length(env, args[2], &count) || count > SEGMENTS_MAX ||
+      !get_length(env, args[3], &numbers) || numbers != 2 * count)
+    return throw_code(env, "ARGUMENT", "send: expected arrays of handles and of two numbers each");
   parts[0].iov_base = head;
   parts[0].iov_len = head_length;
   for (uint32_t i = 0; i < count; i++) {
-    napi_value handle, offset, length;
+    napi_value handle = NULL, offset = NULL, length = NULL;
     uint64_t bytes;
     napi_get_element(env, args[2], i, &handle);
     napi_get_element(env, args[3], 2 * i, &offset);

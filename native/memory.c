@@ -41,7 +41,7 @@ static napi_value js_map(napi_env env, napi_callback_info info) {
   uint64_t length;
   bool writable;
   if (!get_args(env, info, 3, args) || !get_int(env, args[0], &fd) ||
-      !get_size(env, args[1], &length) || napi_get_value_bool(env, args[2], &writable) != napi_ok)
+      !get_size(env, args[1], &length) || !get_bool(env, args[2], &writable))
     return NULL;
   int protection = PROT_READ | (writable ? PROT_WRITE : 0);
   void *base = mmap(NULL, length, protection, MAP_SHARED, fd, 0);
@@ -103,7 +103,7 @@ static napi_value js_copy_out(napi_env env, napi_callback_info info) {
   access_t access = {0};
   bool invalidate;
   if (!get_args(env, info, 4, args) || !get_bytes(env, args[2], &access.bytes, &access.length) ||
-      napi_get_value_bool(env, args[3], &invalidate) != napi_ok)
+      !get_bool(env, args[3], &invalidate))
     return NULL;
   access.at = get_range(env, args[0], args[1], access.length, false);
   if (access.at == NULL || access.length == 0) return NULL;
@@ -117,7 +117,7 @@ static napi_value js_copy_in(napi_env env, napi_callback_info info) {
   access_t access = {0};
   bool write_back;
   if (!get_args(env, info, 4, args) || !get_bytes(env, args[2], &access.bytes, &access.length) ||
-      napi_get_value_bool(env, args[3], &write_back) != napi_ok)
+      !get_bool(env, args[3], &write_back))
     return NULL;
   access.at = get_range(env, args[0], args[1], access.length, true);
   if (access.at == NULL || access.length == 0) return NULL;

@@ -6,7 +6,9 @@
 #include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@
 extern int mount(const char *, const char *, const char *, unsigned long, const void *);
 extern int umount2(const char *, int);
 enum { DETACH = 2, NO_FOLLOW = 8 };
-enum { NOSUID = 2, NODEV = 4, REMOUNT = 32, BIND = 4096, RDONLY = 1 };
+enum { NOSUID = 2, NODEV = 4, NOEXEC = 8, REMOUNT = 32, BIND = 4096, RDONLY = 1 };
 
 static int set_string(int fs, const char *key, const char *value) {
   return (int)syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
@@ -37,13 +39,13 @@ static int close_keeping_errno(int fd) {
   return -1;
 }
 
-/* The target as a descriptor, its last component never followed if it is a symbolic link. */
-static int open_target(const char *target) {
-  return open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC | O_DIRECTORY);
+/* A directory as a descriptor, its last component never followed if it is a symbolic link. */
+static int open_directory(const char *path) {
+  return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC | O_DIRECTORY);
 }
 
 static int attach(int mounted, const char *target) {
-  int at = open_target(target);
+  int at = open_directory(target);
   if (at < 0) return -1;
   int failed = (int)syscall(SYS_move_mount, mounted, "", at, "",
                             MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -79,13 +81,24 @@ static int mount_fuse_new(const fuse_mount_t *m) {
   return attach(mounted, m->target) ? close_keeping_errno(mounted) : close(mounted);
 }
 
+/* mount(2), at an open directory: a path could be made a symbolic link since it was opened. */
+static int mount_at(const char *source, int at, const char *type, unsigned long flags,
+                    const char *options) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", at);
+  return mount(source, path, type, flags, options);
+}
+
 static int mount_fuse_old(const fuse_mount_t *m) {
   char options[256], type[64];
   snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s", m->fd,
            geteuid(), getegid(), m->allow_other ? ",allow_other" : "",
            m->default_permissions ? ",default_permissions" : "");
   snprintf(type, sizeof type, "fuse.%s", m->subtype);
-  return mount(m->source, m->target, type, NOSUID | NODEV, options);
+  int at = open_directory(m->target);
+  if (at < 0) return -1;
+  int failed = mount_at(m->source, at, type, NOSUID | NODEV, options);
+  return failed ? close_keeping_errno(at) : close(at);
 }
 
 /* mountFuse(fd, target, source, subtype, allowOther, defaultPermissions) */
@@ -97,8 +110,8 @@ static napi_value js_mount_fuse(napi_env env, napi_callback_info info) {
       !get_string(env, args[1], target, sizeof target) ||
       !get_string(env, args[2], source, sizeof source) ||
       !get_string(env, args[3], subtype, sizeof subtype) ||
-      napi_get_value_bool(env, args[4], &m.allow_other) != napi_ok ||
-      napi_get_value_bool(env, args[5], &m.default_permissions) != napi_ok)
+      !get_bool(env, args[4], &m.allow_other) ||
+      !get_bool(env, args[5], &m.default_permissions))
     return NULL;
   int failed = mount_fuse_new(&m);
   if (failed && errno == ENOSYS) failed = mount_fuse_old(&m);
@@ -116,20 +129,48 @@ static int bind_new(const char *source, const char *target, bool read_only) {
   return attach(tree, target) ? close_keeping_errno(tree) : close(tree);
 }
 
+static int bind_descriptor(int source, int target) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", source);
+  return mount_at(path, target, NULL, BIND, NULL);
+}
+
+/*
+ * mount(2) makes a bind mount writable and then read-only, but one of a read-only mount is
+ * read-only from the start. So the writable moment is in a directory that only we can reach.
+ */
+static int bind_read_only_old(int source, int target) {
+  char hidden[PATH_MAX];
+  const char *folder = getenv("TMPDIR");
+  struct statvfs now;
+  snprintf(hidden, sizeof hidden, "%.4000s/famfs-bind-XXXXXX", folder ? folder : "/tmp");
+  if (mkdtemp(hidden) == NULL) return -1;
+  int at = open_directory(hidden);
+  int failed = at < 0 || bind_descriptor(source, at);
+  int mounted = !failed;
+  /* A user namespace may not take away the flags that the mount came with. */
+  failed = failed || statvfs(hidden, &now) ||
+           mount(NULL, hidden, NULL,
+                 BIND | REMOUNT | RDONLY | (now.f_flag & (NOSUID | NODEV | NOEXEC)), NULL);
+  int tree = failed ? -1 : open_directory(hidden);
+  failed = failed || tree < 0 || bind_descriptor(tree, target);
+  int error = errno;
+  if (tree >= 0) close(tree);
+  if (at >= 0) close(at);
+  if (mounted) umount2(hidden, DETACH | NO_FOLLOW);
+  rmdir(hidden);
+  errno = error;
+  return failed ? -1 : 0;
+}
+
 static int bind_old(const char *source, const char *target, bool read_only) {
-  char path[64];
-  int at = open_target(target);
-  if (at < 0) return -1;
-  snprintf(path, sizeof path, "/proc/self/fd/%d", at);
-  int failed = mount(source, path, NULL, BIND, NULL);
-  unsigned long flags = BIND | REMOUNT | RDONLY | NOSUID | NODEV;
-  if (!failed && read_only && mount(NULL, target, NULL, flags, NULL)) {
-    int error = errno;
-    umount2(target, DETACH | NO_FOLLOW);
-    errno = error;
-    failed = -1;
-  }
-  return failed ? close_keeping_errno(at) : close(at);
+  int from = open_directory(source);
+  if (from < 0) return -1;
+  int at = open_directory(target);
+  if (at < 0) return close_keeping_errno(from);
+  int failed = read_only ? bind_read_only_old(from, at) : bind_descriptor(from, at);
+  close_keeping_errno(at);
+  return failed ? close_keeping_errno(from) : close(from);
 }
 
 /* createFuseMount(fd, source, subtype, allowOther, defaultPermissions) → descriptor */
@@ -140,8 +181,8 @@ static napi_value js_create_fuse_mount(napi_env env, napi_callback_info info) {
   if (!get_args(env, info, 5, args) || !get_int(env, args[0], &m.fd) ||
       !get_string(env, args[1], source, sizeof source) ||
       !get_string(env, args[2], subtype, sizeof subtype) ||
-      napi_get_value_bool(env, args[3], &m.allow_other) != napi_ok ||
-      napi_get_value_bool(env, args[4], &m.default_permissions) != napi_ok)
+      !get_bool(env, args[3], &m.allow_other) ||
+      !get_bool(env, args[4], &m.default_permissions))
     return NULL;
   int mounted = create_fuse(&m);
   return mounted < 0 ? throw_errno(env, "mount of FUSE", errno) : make_int(env, mounted);
@@ -165,7 +206,7 @@ static napi_value js_bind_mount(napi_env env, napi_callback_info info) {
   bool read_only;
   if (!get_args(env, info, 3, args) || !get_string(env, args[0], source, sizeof source) ||
       !get_string(env, args[1], target, sizeof target) ||
-      napi_get_value_bool(env, args[2], &read_only) != napi_ok)
+      !get_bool(env, args[2], &read_only))
     return NULL;
   int failed = bind_new(source, target, read_only);
   if (failed && errno == ENOSYS) failed = bind_old(source, target, read_only);
@@ -178,7 +219,7 @@ static napi_value js_unmount(napi_env env, napi_callback_info info) {
   char target[PATH_MAX];
   bool detach;
   if (!get_args(env, info, 2, args) || !get_string(env, args[0], target, sizeof target) ||
-      napi_get_value_bool(env, args[1], &detach) != napi_ok)
+      !get_bool(env, args[1], &detach))
     return NULL;
   if (umount2(target, NO_FOLLOW | (detach ? DETACH : 0)))
     return throw_errno(env, "umount2", errno);

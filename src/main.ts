@@ -1,43 +1,41 @@
 #!/usr/bin/env node
 
 import { fileURLToPath } from 'node:url';
-import { demoCommand, podCommands } from './cli/demo/command.ts';
+import type { Command } from 'commander';
 import { runProgram } from './cli/program.ts';
-import { controllerCommand } from './cli/services/controller.ts';
-import { mounterCommand, serveCommand } from './cli/services/mounter.ts';
-import { nodeCommand } from './cli/services/node.ts';
-import { checkCommand } from './cli/tools/check.ts';
-import { createCommand } from './cli/tools/create.ts';
-import { doctorCommand } from './cli/tools/doctor.ts';
-import { infoCommand } from './cli/tools/info.ts';
-import { lsCommand } from './cli/tools/ls.ts';
-import { mapCommand } from './cli/tools/map.ts';
-import { mkdirCommand } from './cli/tools/mkdir.ts';
-import { mkfsCommand } from './cli/tools/mkfs.ts';
-import { repairCommand } from './cli/tools/repair.ts';
-import { rmCommand } from './cli/tools/rm.ts';
 import { packageVersion } from './csi/package.ts';
 
 const main = fileURLToPath(import.meta.url);
 
-const commands = [
-  mkfsCommand(),
-  infoCommand(),
-  lsCommand(),
-  mkdirCommand(),
-  createCommand(),
-  rmCommand(),
-  checkCommand(),
-  mapCommand(),
-  doctorCommand(),
-  repairCommand(),
-  demoCommand(main),
-  controllerCommand(),
-  nodeCommand(),
-  mounterCommand(main),
-  serveCommand(),
-  ...podCommands(),
-];
+const pods = async () => (await import('./cli/demo/command.ts')).podCommands();
+
+/**
+ * Every command by its name, in the order of the help. Only the one that is named is loaded: the
+ * tools, and the server that must succeed another at once, then start without gRPC.
+ */
+const COMMANDS = new Map<string, () => Promise<Command | Command[]>>([
+  ['mkfs', async () => (await import('./cli/tools/mkfs.ts')).mkfsCommand()],
+  ['info', async () => (await import('./cli/tools/info.ts')).infoCommand()],
+  ['ls', async () => (await import('./cli/tools/ls.ts')).lsCommand()],
+  ['mkdir', async () => (await import('./cli/tools/mkdir.ts')).mkdirCommand()],
+  ['create', async () => (await import('./cli/tools/create.ts')).createCommand()],
+  ['rm', async () => (await import('./cli/tools/rm.ts')).rmCommand()],
+  ['check', async () => (await import('./cli/tools/check.ts')).checkCommand()],
+  ['map', async () => (await import('./cli/tools/map.ts')).mapCommand()],
+  ['doctor', async () => (await import('./cli/tools/doctor.ts')).doctorCommand()],
+  ['repair', async () => (await import('./cli/tools/repair.ts')).repairCommand()],
+  ['demo', async () => (await import('./cli/demo/command.ts')).demoCommand(main)],
+  ['controller', async () => (await import('./cli/services/controller.ts')).controllerCommand()],
+  ['node', async () => (await import('./cli/services/node.ts')).nodeCommand()],
+  ['mounter', async () => (await import('./cli/services/mounter.ts')).mounterCommand(main)],
+  ['serve', async () => (await import('./cli/services/mounter.ts')).serveCommand()],
+  ['pod-write', pods],
+  ['pod-verify', pods],
+]);
+
+const named = COMMANDS.get(process.argv[2] ?? '');
+const loaders = named === undefined ? new Set(COMMANDS.values()) : [named];
+const commands = await Promise.all([...loaders].map((load) => load()));
 
 // An exit code, not an exit: what is still open, a log line or a reply, is finished first.
-process.exitCode = await runProgram(commands, packageVersion(), process.argv);
+process.exitCode = await runProgram(commands.flat(), packageVersion(), process.argv);

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reexecUnprivileged } from '../dist/cli/namespace.js';
 
-const inNamespace = await reexecUnprivileged(process.argv.slice(1));
+const inNamespace = await reexecUnprivileged(process.argv.slice(1)).catch((error) => {
+  process.stderr.write(`npm test: ${error.message}\n`);
+  return 1;
+});
 if (inNamespace !== undefined) process.exit(inNamespace);
 
 /** Lines of the mount table; those that are there before the tests are somebody else's. */

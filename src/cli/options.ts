@@ -1,6 +1,6 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { isFault } from '../base/errors.ts';
-import { parseSize } from '../base/numbers.ts';
+import { formatSize, parseSize } from '../base/numbers.ts';
 import { parseUuid } from '../base/uuid.ts';
 
 const POOL = /^([A-Za-z0-9][A-Za-z0-9._-]{0,62})=(.+)$/;
@@ -33,6 +33,12 @@ export function collect(text: string, before: readonly string[] = []): string[] 
 /** Parser of a size such as `8M`; commander adds the option's name. */
 export function sizeArgument(text: string): number {
   return asArgument(() => parseSize('size', text));
+}
+
+/** An option that takes a size; help shows the default as a user would write it. */
+export function sizeOption(flags: string, description: string, defaultBytes: number): Option {
+  const option = new Option(flags, description).argParser(sizeArgument);
+  return option.default(defaultBytes, formatSize(defaultBytes));
 }
 
 export function uuidArgument(text: string): string {

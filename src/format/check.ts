@@ -2,6 +2,9 @@ import type { LogHeader } from './log-header.ts';
 import type { Problem, Replica } from './replica.ts';
 import type { Superblock } from './superblock.ts';
 
+/** Stands last among the problems where there are more of them than are kept. */
+export const MORE_PROBLEMS = 'MORE_PROBLEMS';
+
 /** What `famfs-csi check --json` prints; sizes in bytes. */
 export interface CheckReport {
   readonly usable: boolean;
@@ -39,6 +42,11 @@ export function checkReport(
         `next_seqnum is ${nextSeqnum}, expected next_index, ${nextIndex}; ` +
         'the next append mends it',
     });
+  }
+  const more = replica.problemCount - replica.problems.length;
+  if (more > 0) {
+    const message = `${more} more problems are not listed`;
+    problems.push({ index: -1, code: MORE_PROBLEMS, message });
   }
   return {
     usable: true,

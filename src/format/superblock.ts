@@ -39,7 +39,8 @@ export const FLAG_PRIMARY = 1;
 
 const MAGIC = 0x87b282ffn;
 const VERSION = 48;
-const DEVICE_NAME_MAX = 63;
+/** In UTF-8, without the NUL. */
+export const DEVICE_NAME_BYTES_MAX = 63;
 const ALLOC_UNITS: readonly number[] = [4096, 2 * MiB];
 
 /** A decoded superblock: lengths and sizes in bytes, uuids as text. */
@@ -76,10 +77,10 @@ export function encodeSuperblock(superblock: Superblock): Uint8Array {
   view.setUint32(F.flags, superblock.flags, true);
   setU64(view, F.deviceSize, superblock.deviceSizeBytes);
   const name = new TextEncoder().encode(superblock.deviceName);
-  if (name.length > DEVICE_NAME_MAX) {
+  if (name.length > DEVICE_NAME_BYTES_MAX) {
     throw new Fault(
       'INVALID',
-      `device name: found ${name.length} bytes, expected at most ${DEVICE_NAME_MAX}; ` +
+      `device name: found ${name.length} bytes, expected at most ${DEVICE_NAME_BYTES_MAX}; ` +
         'give a shorter --device-name',
     );
   }

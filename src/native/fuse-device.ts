@@ -55,7 +55,7 @@ export class FuseDevice implements Disposable {
   /**
    * Sends one message: `head`, then the segments straight from their mappings, in one writev. False
    * when the request was interrupted and nobody waits any more. MEMORY_ERROR when a segment's
-   * memory fails; nothing was sent then.
+   * memory fails: whoever waited got EIO from the kernel then.
    */
   send(head: Uint8Array, segments: readonly Segment[] = []): boolean {
     const handles = segments.map(({ memory }) => memory.handle);

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { codeOf, Fault } from '../base/errors.ts';
+import { codeOf, Fault, type FaultCode } from '../base/errors.ts';
 import { addon, type MappingHandle, native, nativeFault } from './addon.ts';
 import type { SharedMemory } from './shared-memory.ts';
 
@@ -75,6 +75,7 @@ export class Mapping implements SharedMemory {
   }
 
   read(offset: number, lengthBytes: number): Uint8Array {
+    this.#checkLength(offset, lengthBytes);
     const bytes = new Uint8Array(lengthBytes);
     this.#call(offset, () => addon().copyOut(this.#handle, offset, bytes, true));
     return bytes;
@@ -123,6 +124,17 @@ export class Mapping implements SharedMemory {
     addon().unmap(this.#handle);
   }
 
+  /** Before an array of that length is made; the addon sees only the array. */
+  #checkLength(offset: number, lengthBytes: number): void {
+    if (Number.isInteger(lengthBytes) && lengthBytes >= 0 && lengthBytes <= this.lengthBytes)
+      return;
+    throw new Fault(
+      'INVALID',
+      `${this.path} at ${offset} of ${this.lengthBytes}: found the length ${lengthBytes}, ` +
+        'expected one that ends in the mapping',
+    );
+  }
+
   #call<T>(offset: number, call: () => T): T {
     try {
       return call();
@@ -144,18 +156,37 @@ function measure(path: string, fd: number, wanted: number | undefined): MappingF
   return { isDevice, lengthBytes };
 }
 
+const OPEN_FAULTS: Readonly<Record<string, FaultCode>> = {
+  EACCES: 'PERMISSION',
+  EPERM: 'PERMISSION',
+  EBUSY: 'BUSY',
+};
+
 function openForMapping(path: string, writable: boolean): number {
+  let fd: number;
   try {
-    return openSync(path, writable ? constants.O_RDWR : constants.O_RDONLY);
+    // Not blocking: a FIFO would wait for somebody at its other end.
+    fd = openSync(path, (writable ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NONBLOCK);
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') {
       throw new Fault('NOT_FOUND', `${path}: no such device or file (${code})`);
     }
+    if (code === 'EISDIR') throw wrongKind(path, 'a directory');
     const access = writable ? 'reading and writing' : 'reading';
-    const kind = code === 'EACCES' || code === 'EPERM' ? 'PERMISSION' : 'IO';
+    const kind = OPEN_FAULTS[code ?? ''] ?? 'IO';
     throw new Fault(kind, `${path}: cannot be opened for ${access} (${code})`, { cause: error });
   }
+  const stat = fstatSync(fd);
+  if (stat.isFile() || stat.isCharacterDevice()) return fd;
+  closeSync(fd);
+  if (stat.isDirectory()) throw wrongKind(path, 'a directory');
+  throw wrongKind(path, stat.isBlockDevice() ? 'a block device' : 'neither file nor device');
+}
+
+function wrongKind(path: string, what: string): Fault {
+  const text = `${path}: is ${what}, expected a dax device such as /dev/dax0.0, or a file`;
+  return new Fault('INVALID', text);
 }
 
 /** Size of a dax device: sysfs has it, stat(2) does not. */

@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { codeOf, Fault, isFault, messageOf } from '../../base/errors.ts';
 import { formatSize, GiB } from '../../base/numbers.ts';
 import { reexecUnprivileged } from '../namespace.ts';
-import { integerArgument, sizeArgument } from '../options.ts';
+import { integerArgument, sizeOption } from '../options.ts';
 import { EXIT_PROBLEMS, userCommand } from '../program.ts';
 import { Demo } from './demo.ts';
 import { leftovers } from './leftovers.ts';
@@ -24,12 +24,8 @@ const print = (line: string) => void process.stdout.write(`${line}\n`);
 /** `main`: path of the executable script, which runs every process of the demo. */
 export function demoCommand(main: string): Command {
   return userCommand('demo', 'show the whole product on this machine, on an emulated fabric')
-    .option(
-      '--data <file>',
-      'the dataset to share (default: the Node executable)',
-      process.execPath,
-    )
-    .option('--size <size>', 'memory of the fabric', sizeArgument, GiB)
+    .addOption(dataOption())
+    .addOption(sizeOption('--size <size>', 'memory of the fabric', GiB))
     .option('--nodes <n>', 'how many nodes', integerArgument(1, 16), 2)
     .option('--keep', 'leave it running, with commands to look around, until Ctrl-C')
     .action(async (options: DemoArguments) => {
@@ -37,6 +33,11 @@ export function demoCommand(main: string): Command {
       const inNamespace = await reexecUnprivileged(process.argv.slice(1));
       process.exitCode = inNamespace ?? (await runDemo(main, datasetBytes, options));
     });
+}
+
+function dataOption(): Option {
+  const option = new Option('--data <file>', 'the dataset to share');
+  return option.default(process.execPath, 'the Node executable');
 }
 
 /** What the demo runs in its pods; no command for users. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import { AttachmentFile } from '../../controller/attachment-file.ts';
 import { controllerService } from '../../controller/controller-service.ts';
@@ -42,11 +42,16 @@ export function controllerCommand(): Command {
       collectPool,
     )
     .requiredOption('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
-    .option('--node <name>', 'a node that volumes may be attached to; repeat for more', collect, [])
+    .addOption(nodeOption())
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
     .option('--driver-name <name>', 'CSI driver name', DRIVER_NAME)
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
     .action(runController);
+}
+
+function nodeOption(): Option {
+  const text = 'a node that volumes may be attached to; repeat for more';
+  return new Option('--node <name>', text).argParser(collect).default([], 'none');
 }
 
 async function runController(options: ControllerArguments): Promise<void> {

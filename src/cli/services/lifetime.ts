@@ -1,7 +1,12 @@
-import { type Logger, pino } from 'pino';
+import { type Logger, levels, pino } from 'pino';
+import { Fault } from '../../base/errors.ts';
 
-/** The log of a service: one JSON line an event, on standard error. */
+/** The log of a service: one JSON line an event, on standard error. INVALID: no such level. */
 export function serviceLog(name: string, level: string): Logger {
+  if (!(level in levels.values)) {
+    const known = Object.keys(levels.values).join(', ');
+    throw new Fault('INVALID', `--log-level: found "${level}", expected one of ${known}`);
+  }
   return pino({ name, level }, pino.destination({ dest: 2, sync: true }));
 }
 

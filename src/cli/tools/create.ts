@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { Fault } from '../../base/errors.ts';
 import { formatSize, MiB } from '../../base/numbers.ts';
 import { fmapExtents } from '../../format/extents.ts';
-import { integerArgument, sizeArgument } from '../options.ts';
+import { integerArgument, sizeArgument, sizeOption } from '../options.ts';
 import { report, userCommand } from '../program.ts';
 import { type OwnerArguments, withOwnerOptions } from './mkdir.ts';
 import { openForWriting } from './pools.ts';
@@ -17,8 +17,15 @@ interface CreateArguments extends OwnerArguments {
 /** FILE flags: every host may read and write. */
 const FLAG_ALL_HOSTS_RW = 2;
 
+const ABOUT_CONTENT = `
+The file holds whatever its memory held before; write to it where the pool is mounted.`;
+
 export function createCommand(): Command {
-  const command = userCommand('create', 'make a file of a fixed size in a pool')
+  const command = userCommand('create', 'make a file of a fixed size in a pool', [
+    '--size 64M /dev/dax0.0 models/weights',
+    '--size 16G --strips 4 /dev/dax0.0 models/embeddings',
+  ])
+    .addHelpText('after', ABOUT_CONTENT)
     .argument('<device>', 'the primary device of the pool, or its file')
     .argument('<path>', 'the file, relative to the pool; its directory is there')
     .requiredOption('--size <size>', 'length of the file, for ever; such as 64M', sizeArgument)
@@ -28,7 +35,7 @@ export function createCommand(): Command {
       'parts the device is cut into (default: as strips)',
       integerArgument(1, 64),
     )
-    .option('--chunk-size <size>', 'bytes on a strip before the next', sizeArgument, 2 * MiB);
+    .addOption(sizeOption('--chunk-size <size>', 'bytes on a strip before the next', 2 * MiB));
   return withOwnerOptions(command, 0o644).action(runCreate);
 }
 

@@ -4,7 +4,9 @@ import { jsonOption, report, userCommand } from '../program.ts';
 import { openForReading } from './pools.ts';
 
 export function infoCommand(): Command {
-  return userCommand('info', 'show the superblock, the log and the space of a pool')
+  return userCommand('info', 'show the superblock, the log and the space of a pool', [
+    '/dev/dax0.0',
+  ])
     .argument('<device>', 'the primary device of the pool, or its file')
     .addOption(jsonOption())
     .action(runInfo);

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { Fault } from '../../base/errors.ts';
 import type { Node } from '../../format/namespace.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
-import { openForReading } from './pools.ts';
+import { openForReading, poolPath } from './pools.ts';
 
 interface LsArguments {
   readonly recursive?: boolean;
@@ -10,15 +10,19 @@ interface LsArguments {
 }
 
 export function lsCommand(): Command {
-  return userCommand('ls', 'list files and directories of a pool')
+  return userCommand('ls', 'list files and directories of a pool', [
+    '/dev/dax0.0',
+    '-r /dev/dax0.0 models',
+  ])
     .argument('<device>', 'the primary device of the pool, or its file')
-    .argument('[path]', 'a directory or file in the pool', '')
+    .argument('[path]', 'a directory or file in the pool (default: all of it)')
     .option('-r, --recursive', 'go into directories')
     .addOption(jsonOption())
     .action(runLs);
 }
 
-function runLs(device: string, path: string, options: LsArguments): void {
+function runLs(device: string, given: string | undefined, options: LsArguments): void {
+  const path = poolPath(given ?? '');
   using pool = openForReading(device);
   const start = pool.replica.namespace.lookup(path);
   if (start === undefined) {
@@ -36,7 +40,7 @@ function runLs(device: string, path: string, options: LsArguments): void {
   }));
   const lines = entries.map(({ type, mode, uid, gid, sizeBytes, path: at }) => {
     const owner = `${uid}:${gid}`.padEnd(11);
-    const shown = printable(type === 'directory' ? `${at}/` : at);
+    const shown = type === 'directory' ? `${at}/` : at;
     return `${mode.padStart(5)}  ${owner} ${String(sizeBytes).padStart(15)}  ${shown}`;
   });
   report(options.json, { entries }, lines.length > 0 ? lines : ['(empty)']);
@@ -51,10 +55,4 @@ function* listed(node: Node, recursive: boolean): Iterable<Node> {
     yield child;
     if (recursive && child.kind === 'directory') yield* listed(child, true);
   }
-}
-
-/** A name may hold anything but NUL and '/': a terminal must not be driven by it. */
-function printable(path: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it hides
-  return path.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1));
 }

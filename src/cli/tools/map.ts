@@ -6,19 +6,23 @@ import type { FileNode } from '../../format/namespace.ts';
 import type { Pool } from '../../pool/pool.ts';
 import { drawMemory, type Region } from '../memory-picture.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
-import { openForReading } from './pools.ts';
+import { openForReading, poolPath } from './pools.ts';
 
 export function mapCommand(): Command {
-  return userCommand('map', 'show which memory belongs to what, for a pool or one of its files')
+  return userCommand('map', 'show which memory belongs to what, for a pool or one of its files', [
+    '/dev/dax0.0',
+    '/dev/dax0.0 models/weights',
+  ])
     .argument('<device>', 'the primary device of the pool, or its file')
     .argument('[path]', 'a file of the pool')
     .addOption(jsonOption())
     .action(runMap);
 }
 
-function runMap(device: string, path: string | undefined, options: { json?: boolean }): void {
+function runMap(device: string, given: string | undefined, options: { json?: boolean }): void {
   using pool = openForReading(device);
-  if (path !== undefined) {
+  if (given !== undefined) {
+    const path = poolPath(given);
     const { sizeBytes, fmap } = fileAt(pool, path);
     const lines = fmapExtents(fmap).map(({ devindex, offset, lengthBytes }) => {
       return `  device ${devindex}: [${offset}, ${offset + lengthBytes})`;

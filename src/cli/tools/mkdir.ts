@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { integerArgument, modeArgument, uuidArgument } from '../options.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 import { openForWriting } from './pools.ts';
@@ -16,13 +16,11 @@ export interface OwnerArguments {
 /** Adds what `mkdir` and `create` share: who owns the new node, and who this writer is. */
 export function withOwnerOptions(command: Command, mode: number): Command {
   const id = integerArgument(0, ID_MAX);
+  const permissions = new Option('--mode <mode>', 'permissions, octal')
+    .argParser(modeArgument)
+    .default(mode, `0${mode.toString(8)}`);
   return command
-    .option(
-      '--mode <mode>',
-      `permissions, octal (default: 0${mode.toString(8)})`,
-      modeArgument,
-      mode,
-    )
+    .addOption(permissions)
     .option('--uid <uid>', 'owner', id, process.getuid?.() ?? 0)
     .option('--gid <gid>', 'group', id, process.getgid?.() ?? 0)
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
@@ -30,7 +28,7 @@ export function withOwnerOptions(command: Command, mode: number): Command {
 }
 
 export function mkdirCommand(): Command {
-  const command = userCommand('mkdir', 'make a directory in a pool')
+  const command = userCommand('mkdir', 'make a directory in a pool', ['/dev/dax0.0 models'])
     .argument('<device>', 'the primary device of the pool, or its file')
     .argument('<path>', 'the directory, relative to the pool; its parent is there');
   return withOwnerOptions(command, 0o755).action(runMkdir);

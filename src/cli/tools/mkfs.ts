@@ -1,18 +1,21 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { Fault } from '../../base/errors.ts';
 import { formatSize, GiB } from '../../base/numbers.ts';
 import { logCapacity } from '../../format/log-header.ts';
+import { DEVICE_NAME_BYTES_MAX, type Superblock } from '../../format/superblock.ts';
 import { Mapping } from '../../native/mapping.ts';
 import { createEmulatedDevice } from '../../pool/emulated-device.ts';
 import { systemUuid } from '../../pool/identity.ts';
 import { DEFAULT_LOG_BYTES, mkfs } from '../../pool/mkfs.ts';
-import { sizeArgument, uuidArgument } from '../options.ts';
+import { sizeArgument, sizeOption, uuidArgument } from '../options.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 
 /** The reference tools refuse smaller devices. */
 const REFERENCE_MINIMUM_BYTES = 4 * GiB;
+/** The superblock's name for a device whose own is too long for it. */
+const UNNAMED = 'unnamed';
 
 interface MkfsArguments {
   readonly size?: number;
@@ -26,14 +29,15 @@ interface MkfsArguments {
 }
 
 export function mkfsCommand(): Command {
-  return userCommand('mkfs', 'format a dax device, or a file that stands for one, as a famfs pool')
+  return userCommand(
+    'mkfs',
+    'format a dax device, or a file that stands for one, as a famfs pool',
+    ['/dev/dax0.0', '--size 1G /dev/shm/fabric'],
+  )
     .argument('<device>', 'dax device or file; a file that is not there is made, with --size')
     .option('--size <size>', 'length of the file to make, such as 1G', sizeArgument)
-    .option(
-      '--log-size <size>',
-      'length of the log, a power of two',
-      sizeArgument,
-      DEFAULT_LOG_BYTES,
+    .addOption(
+      sizeOption('--log-size <size>', 'length of the log, a power of two', DEFAULT_LOG_BYTES),
     )
     .option('--force', 'format over a famfs pool or other data; its files are lost')
     .option('--fs-uuid <uuid>', 'uuid of the pool (default: random)', uuidArgument)
@@ -46,15 +50,13 @@ export function mkfsCommand(): Command {
 
 function runMkfs(device: string, options: MkfsArguments): void {
   const made = prepareDevice(device, options.size);
-  using memory = Mapping.open(device, { writable: true });
-  const superblock = mkfs(memory, {
-    deviceName: options.deviceName ?? device,
-    systemUuid: systemUuid(options.systemUuid),
-    logLengthBytes: options.logSize,
-    force: options.force ?? made,
-    ...(options.fsUuid ? { fsUuid: options.fsUuid } : {}),
-    ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
-  });
+  let superblock: Superblock;
+  try {
+    superblock = format(device, options, made);
+  } catch (error) {
+    if (made) rmSync(device, { force: true });
+    throw error;
+  }
   const size = superblock.deviceSizeBytes;
   const logSize = formatSize(superblock.logLengthBytes);
   const minimum = formatSize(REFERENCE_MINIMUM_BYTES);
@@ -66,6 +68,29 @@ function runMkfs(device: string, options: MkfsArguments): void {
   ]);
 }
 
+function format(device: string, options: MkfsArguments, isNew: boolean): Superblock {
+  using memory = Mapping.open(device, { writable: true });
+  return mkfs(memory, {
+    deviceName: options.deviceName ?? nameOf(device),
+    systemUuid: systemUuid(options.systemUuid),
+    logLengthBytes: options.logSize,
+    force: options.force ?? isNew,
+    ...(options.fsUuid ? { fsUuid: options.fsUuid } : {}),
+    ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
+  });
+}
+
+/** The device's path; of a long one the end, from a separator on, that fits the superblock. */
+function nameOf(device: string): string {
+  if (Buffer.byteLength(device) <= DEVICE_NAME_BYTES_MAX) return device;
+  const names = device.split('/');
+  while (names.length > 1 && Buffer.byteLength(names.join('/')) > DEVICE_NAME_BYTES_MAX) {
+    names.shift();
+  }
+  const name = names.join('/');
+  return Buffer.byteLength(name) <= DEVICE_NAME_BYTES_MAX ? name : UNNAMED;
+}
+
 /** True when the file was made here, so that it holds nothing to be careful with. */
 function prepareDevice(device: string, size: number | undefined): boolean {
   if (existsSync(device)) {
@@ -74,7 +99,7 @@ function prepareDevice(device: string, size: number | undefined): boolean {
   }
   if (size === undefined || dirname(device) === '/dev') {
     throw new Fault(
-      'NOT_FOUND',
+      'INVALID',
       `${device}: no such device; give --size to make a file that stands for one, as in ` +
         '/dev/shm/fabric --size 1G',
     );

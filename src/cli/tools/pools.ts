@@ -1,12 +1,28 @@
+import { Fault, isFault } from '../../base/errors.ts';
 import { systemUuid } from '../../pool/identity.ts';
-import { Pool } from '../../pool/pool.ts';
+import { Pool, type PoolOptions } from '../../pool/pool.ts';
 
 /** Opens the pool on a device for looking: mapped read-only. The name is the device. */
 export function openForReading(device: string): Pool {
-  return Pool.open({ name: device, device, writable: false });
+  return open({ name: device, device, writable: false });
 }
 
 /** Opens the pool on a device for appending, as this host or as `uuid`. */
 export function openForWriting(device: string, uuid: string | undefined): Pool {
-  return Pool.open({ name: device, device, writable: true, systemUuid: systemUuid(uuid) });
+  return open({ name: device, device, writable: true, systemUuid: systemUuid(uuid) });
+}
+
+/** A path of the pool as users may write it: `/models/` is `models`, and `/` the pool's root. */
+export function poolPath(given: string): string {
+  return given.replace(/^\/+|\/+$/g, '');
+}
+
+/** INVALID where there is no such device: wrong use, other than a path that the pool has not. */
+function open(options: PoolOptions): Pool {
+  try {
+    return Pool.open(options);
+  } catch (error) {
+    if (!isFault(error) || error.code !== 'NOT_FOUND') throw error;
+    throw new Fault('INVALID', error.message, { cause: error });
+  }
 }

@@ -26,6 +26,7 @@ export function repairCommand(): Command {
   return userCommand(
     'repair',
     'say what is wrong with the log of a pool, and what each way of repair would lose; do it',
+    ['/dev/dax0.0', '--skip --backup /root/pool.log /dev/dax0.0'],
   )
     .argument('<device>', 'the primary device of the pool, or its file')
     .option('--cut', 'end the log before its first damaged entry; all after it is lost')

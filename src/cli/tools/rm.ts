@@ -4,7 +4,7 @@ import type { NewEntry } from '../../format/log-entry.ts';
 import type { Node } from '../../format/namespace.ts';
 import { uuidArgument } from '../options.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
-import { openForWriting } from './pools.ts';
+import { openForWriting, poolPath } from './pools.ts';
 
 interface RmArguments {
   readonly recursive?: boolean;
@@ -13,7 +13,10 @@ interface RmArguments {
 }
 
 export function rmCommand(): Command {
-  return userCommand('rm', 'delete a file or directory; its memory is not handed out again yet')
+  return userCommand('rm', 'delete a file or directory; its memory is not handed out again yet', [
+    '/dev/dax0.0 models/weights',
+    '-r /dev/dax0.0 models',
+  ])
     .argument('<device>', 'the primary device of the pool, or its file')
     .argument('<path>', 'what to delete, relative to the pool')
     .option('-r, --recursive', 'delete a directory with all that is in it')
@@ -22,11 +25,13 @@ export function rmCommand(): Command {
     .action(runRm);
 }
 
-async function runRm(device: string, path: string, options: RmArguments): Promise<void> {
+async function runRm(device: string, given: string, options: RmArguments): Promise<void> {
+  const path = poolPath(given);
+  if (path === '') throw new Fault('INVALID', `path "${given}": is the pool itself; see mkfs`);
   using pool = openForWriting(device, options.systemUuid);
   const deleted = await pool.append((replica) => {
     const node = replica.namespace.lookup(path);
-    if (node === undefined || node.parent === undefined) {
+    if (node === undefined) {
       throw new Fault('NOT_FOUND', `${path}: no such file or directory in the pool on ${device}`);
     }
     if (node.kind === 'directory' && node.childCount > 0 && !options.recursive) {
