@@ -88,12 +88,12 @@ static size_t each_line(const uint8_t *start, size_t length, void (*operation)(c
   return count;
 }
 
-/* clwb and clflushopt are ordered by sfence only: after it, what was stored is in memory. */
 size_t cache_write_back(const uint8_t *start, size_t length) {
-  size_t count = each_line(start, length, write_back_line);
-  store_fence();
-  return count;
+  return each_line(start, length, write_back_line);
 }
+
+/* clwb and clflushopt are ordered by sfence only: after it, what they wrote back is in memory. */
+void cache_fence(void) { store_fence(); }
 
 /* The fence before: our own stores are out. After: no later load is served from a dropped line. */
 size_t cache_invalidate(const uint8_t *start, size_t length) {

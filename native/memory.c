@@ -1,4 +1,5 @@
-/* Mapped memory: map, guarded copies in and out, cache lines, single words. */
+/* Mapped memory: map, guarded copies in and out, cache lines, single words. The steps are ordered
+   by their caller: src/native/shared-memory.ts argues it. */
 #include "famfs.h"
 
 #include <errno.h>
@@ -65,9 +66,19 @@ static napi_value js_unmap(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static bool is_word(const access_t *access) {
+  return access->length == sizeof(uint64_t) && (uintptr_t)access->at % sizeof(uint64_t) == 0;
+}
+
+/* An aligned word is what another host publishes: one load, where memcpy may take several. */
 static void do_copy_out(void *context) {
   access_t *access = context;
-  memcpy(access->bytes, access->at, access->length);
+  if (is_word(access)) {
+    access->word = __atomic_load_n((uint64_t *)(void *)access->at, __ATOMIC_ACQUIRE);
+    memcpy(access->bytes, &access->word, sizeof access->word);
+  } else {
+    memcpy(access->bytes, access->at, access->length);
+  }
 }
 
 static void do_copy_in(void *context) {
@@ -80,6 +91,11 @@ static void do_write_back(void *context) {
   access->word = cache_write_back(access->at, access->length);
 }
 
+static void do_write_back_fenced(void *context) {
+  do_write_back(context);
+  cache_fence();
+}
+
 static void do_invalidate(void *context) {
   access_t *access = context;
   access->word = cache_invalidate(access->at, access->length);
@@ -88,7 +104,13 @@ static void do_invalidate(void *context) {
 static void do_store(void *context) {
   access_t *access = context;
   __atomic_store_n((uint64_t *)(void *)access->at, access->word, __ATOMIC_RELEASE);
+}
+
+static void do_publish(void *context) {
+  access_t *access = context;
+  do_store(context);
   cache_write_back(access->at, sizeof(uint64_t));
+  cache_fence();
 }
 
 static void do_load(void *context) {
@@ -122,7 +144,7 @@ static napi_value js_copy_in(napi_env env, napi_callback_info info) {
   access.at = get_range(env, args[0], args[1], access.length, true);
   if (access.at == NULL || access.length == 0) return NULL;
   if (!guarded(do_copy_in, &access)) return memory_error(env);
-  return !write_back || guarded(do_write_back, &access) ? NULL : memory_error(env);
+  return !write_back || guarded(do_write_back_fenced, &access) ? NULL : memory_error(env);
 }
 
 static napi_value lines(napi_env env, napi_callback_info info, void (*operation)(void *)) {
@@ -136,7 +158,8 @@ static napi_value lines(napi_env env, napi_callback_info info, void (*operation)
   return guarded(operation, &access) ? make_int(env, (int64_t)access.word) : memory_error(env);
 }
 
-/* writeBack(handle, offset, length) and invalidate(…) → number of cache lines. */
+/* writeBack(handle, offset, length), complete at the next fence, and invalidate(…), fenced →
+   number of cache lines. */
 static napi_value js_write_back(napi_env env, napi_callback_info info) {
   return lines(env, info, do_write_back);
 }
@@ -153,15 +176,32 @@ static bool aligned_word(napi_env env, napi_value *args, bool store, access_t *a
   return false;
 }
 
-/* publish(handle, offset, word): one aligned 8-byte store, written back and fenced. */
-static napi_value js_publish(napi_env env, napi_callback_info info) {
+/* fence(): every write-back that was begun is in memory. */
+static napi_value js_fence(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+  cache_fence();
+  return NULL;
+}
+
+static napi_value put_word(napi_env env, napi_callback_info info, void (*operation)(void *)) {
   napi_value args[3];
   access_t access = {0};
   bool lossless;
   if (!get_args(env, info, 3, args) || !aligned_word(env, args, true, &access)) return NULL;
   if (napi_get_value_bigint_uint64(env, args[2], &access.word, &lossless) != napi_ok || !lossless)
     return throw_code(env, "RANGE", "a word must be a bigint from 0 to 2^64 - 1");
-  return guarded(do_store, &access) ? NULL : memory_error(env);
+  return guarded(operation, &access) ? NULL : memory_error(env);
+}
+
+/* store(handle, offset, word): one aligned 8-byte store, into this host's cache. */
+static napi_value js_store(napi_env env, napi_callback_info info) {
+  return put_word(env, info, do_store);
+}
+
+/* publish(handle, offset, word): as store, then written back and fenced. */
+static napi_value js_publish(napi_env env, napi_callback_info info) {
+  return put_word(env, info, do_publish);
 }
 
 /* load(handle, offset) → bigint: the line is dropped, then one aligned 8-byte load. */
@@ -201,6 +241,8 @@ void init_memory(napi_env env, napi_value exports) {
   define(env, exports, "copyIn", js_copy_in);
   define(env, exports, "writeBack", js_write_back);
   define(env, exports, "invalidate", js_invalidate);
+  define(env, exports, "fence", js_fence);
+  define(env, exports, "store", js_store);
   define(env, exports, "publish", js_publish);
   define(env, exports, "load", js_load);
   define(env, exports, "sync", js_sync);

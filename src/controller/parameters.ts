@@ -43,8 +43,9 @@ const SCHEMA = z.strictObject({
   pool: z.string().min(1, { error: 'the name of a pool' }).optional(),
   dataPath: z.enum(['dax', 'any'], { error: 'dax or any' }).default('dax'),
   fileName: text(
-    /^[^./\s][^/\r\n\t]*$/,
-    `a file name of at most ${MAX_FILE_NAME_BYTES} bytes without "/" that does not begin with "."`,
+    /^[^./\s\p{Cc}][^/\p{Cc}]*$/u,
+    `a file name of at most ${MAX_FILE_NAME_BYTES} bytes without "/" or control characters that ` +
+      'does not begin with "."',
   )
     .refine((name) => Buffer.byteLength(name) <= MAX_FILE_NAME_BYTES, {
       error: `at most ${MAX_FILE_NAME_BYTES} bytes`,

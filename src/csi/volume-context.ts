@@ -14,6 +14,9 @@ export interface VolumeContext {
   readonly dataPath: DataPathDemand;
 }
 
+/** What a path in a log has room for. */
+const PATH_MAX_BYTES = 79;
+
 type StringMap = Readonly<Record<string, string>>;
 
 export function encodeVolumeContext(context: VolumeContext): Record<string, string> {
@@ -35,7 +38,7 @@ export function decodeVolumeContext(volumeId: string, context: StringMap): Volum
       `volume_context.logPosition: found "${logPosition}", expected a number`,
     );
   }
-  if (path.split('/').some((name) => name === '' || name === '.' || name === '..')) {
+  if (!isVolumeDirectory(path)) {
     throw new Fault(
       'INVALID',
       `volume_context.path: found "${path}", expected a directory below the pool's root`,
@@ -43,6 +46,13 @@ export function decodeVolumeContext(volumeId: string, context: StringMap): Volum
   }
   const dataPath = decodeDataPath('volume_context.dataPath', context);
   return { pool, fsUuid, path, logPosition: Number(logPosition), dataPath };
+}
+
+/** Nothing outside the pool, and not where its own superblock and log are. */
+function isVolumeDirectory(path: string): boolean {
+  if (path.includes('\0') || Buffer.byteLength(path) > PATH_MAX_BYTES) return false;
+  const names = path.split('/');
+  return names[0] !== '.meta' && !names.some((name) => ['', '.', '..'].includes(name));
 }
 
 /** The data path that a StorageClass or a PersistentVolume demands; `dax` unless it says `any`. */

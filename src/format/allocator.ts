@@ -46,6 +46,11 @@ export class FreeSpace {
     return this.#devices.length;
   }
 
+  /** All memory of the pool, superblocks and log too. */
+  get sizeBytes(): number {
+    return this.#devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  }
+
   get freeBytes(): number {
     return this.#devices.reduce((sum, { gaps }) => sum + gaps.freeBytes, 0);
   }

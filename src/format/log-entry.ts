@@ -220,7 +220,7 @@ export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
 
 /**
  * Entries as they were copied out of a log, one after the other. One view serves them all: views
- * and slices for each entry took a quarter of a replay's time (docs/decisions/0050).
+ * and slices for each entry took a quarter of a replay's time (docs/decisions/0017).
  */
 export class EntryBatch {
   readonly #bytes: Uint8Array;

@@ -36,7 +36,7 @@ interface Access {
 
 /**
  * A file. Half a million of them are ordinary, so this is kept small: 80 bytes, where an object
- * with all facts and its fmap takes 280 (docs/decisions/0050).
+ * with all facts and its fmap takes 280 (docs/decisions/0017).
  */
 export class FileNode {
   readonly ino: number;

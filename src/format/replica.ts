@@ -195,7 +195,9 @@ export class Replica {
     if (devindex !== next || devindex >= DEVICES_MAX) {
       return { code: 'DAXDEV_INDEX', message: `adds device ${devindex}, expected ${next}` };
     }
-    if (!(sizeBytes > ALLOCATION_BYTES && sizeBytes <= DEVICE_BYTES_MAX)) {
+    // Sums over all devices must stay exact: nothing in a pool is counted beyond 2^53 − 1.
+    const mostBytes = Math.min(DEVICE_BYTES_MAX, Number.MAX_SAFE_INTEGER - this.space.sizeBytes);
+    if (!(sizeBytes > ALLOCATION_BYTES && sizeBytes <= mostBytes)) {
       return { code: 'DAXDEV_SIZE', message: `adds a device of ${sizeBytes} bytes` };
     }
     // A secondary device starts with a superblock of its own.

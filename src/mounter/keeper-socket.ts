@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
 import { codeOf, Fault, isFault, messageOf } from '../base/errors.ts';
-import { PROTOCOL_VERSION, type Reply, type Request, request } from './protocol.ts';
+import { decodeRequest, parseLine, type Reply, type Request } from './protocol.ts';
 
 /** Answers the mounter's socket: reads requests, asks `handle`, writes replies. */
 export class KeeperSocket implements AsyncDisposable {
@@ -62,9 +62,9 @@ async function answerLine(
 ): Promise<Reply> {
   let id = 0;
   try {
-    const message: unknown = JSON.parse(line);
+    const message = parseLine(line);
     id = idOf(message);
-    return { id, ok: true, result: await handle(parse(message)) };
+    return { id, ok: true, result: await handle(decodeRequest(message)) };
   } catch (error) {
     if (!isFault(error)) log.error({ err: error }, 'a request failed');
     const code = isFault(error) ? error.code : 'INTERNAL';
@@ -75,21 +75,4 @@ async function answerLine(
 function idOf(message: unknown): number {
   const id = (message as { id?: unknown } | null)?.id;
   return Number.isSafeInteger(id) ? (id as number) : 0;
-}
-
-function parse(message: unknown): Request {
-  const version = (message as { v?: unknown } | null)?.v;
-  if (version !== PROTOCOL_VERSION) {
-    throw new Fault(
-      'UNSUPPORTED',
-      `mounter protocol: found version ${JSON.stringify(version)}, expected ${PROTOCOL_VERSION}; ` +
-        'run node plugin and mounter of one release',
-    );
-  }
-  const parsed = request.safeParse(message);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new Fault('INVALID', `request ${issue?.path.join('.')}: ${issue?.message}`);
-  }
-  return parsed.data;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Fault, type FaultCode } from '../base/errors.ts';
+import { Fault, type FaultCode, messageOf } from '../base/errors.ts';
 import { GENERATIONS } from '../fs/data-path.ts';
 
 /**
@@ -65,9 +65,38 @@ export const reply = z.discriminatedUnion('ok', [
 ]);
 export type Reply = z.infer<typeof reply>;
 
+/** The message on a line; INVALID where that is no JSON. */
+export function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw new Fault('INVALID', `mounter protocol: a line is no JSON (${messageOf(error)})`);
+  }
+}
+
+/** The request in a message; UNSUPPORTED for another protocol version, INVALID for what is none. */
+export function decodeRequest(message: unknown): Request {
+  const version = (message as { v?: unknown } | null)?.v;
+  if (version !== PROTOCOL_VERSION) {
+    const found = typeof version === 'number' ? version : `one of type ${typeof version}`;
+    throw new Fault(
+      'UNSUPPORTED',
+      `mounter protocol: found version ${found}, expected ${PROTOCOL_VERSION}; ` +
+        'run node plugin and mounter of one release',
+    );
+  }
+  const parsed = request.safeParse(message);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new Fault('INVALID', `request ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return parsed.data;
+}
+
 /** The fault that a peer reported; a code that this build does not know becomes IO. */
 export function faultOf(error: { code: string; message: string }): Fault {
-  return new Fault((error.code in CODES ? error.code : 'IO') as FaultCode, error.message);
+  const code = Object.hasOwn(CODES, error.code) ? error.code : 'IO';
+  return new Fault(code as FaultCode, error.message);
 }
 
 const CODES = {

@@ -15,8 +15,12 @@ export interface Addon {
   unmap(handle: MappingHandle): void;
   copyOut(handle: MappingHandle, offset: number, into: Uint8Array, invalidate: boolean): void;
   copyIn(handle: MappingHandle, offset: number, bytes: Uint8Array, writeBack: boolean): void;
+  /** Begins it; complete at the next `fence`. */
   writeBack(handle: MappingHandle, offset: number, lengthBytes: number): number;
+  fence(): void;
   invalidate(handle: MappingHandle, offset: number, lengthBytes: number): number;
+  /** One aligned 8-byte store, into this host's cache. */
+  store(handle: MappingHandle, offset: number, word: bigint): void;
   publish(handle: MappingHandle, offset: number, word: bigint): void;
   load(handle: MappingHandle, offset: number): bigint;
   sync(handle: MappingHandle, offset: number, lengthBytes: number): void;

@@ -1,7 +1,12 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs';
 import { codeOf, Fault, type FaultCode } from '../base/errors.ts';
 import { addon, type MappingHandle, native, nativeFault } from './addon.ts';
-import type { SharedMemory } from './shared-memory.ts';
+import { AddonMemory } from './addon-memory.ts';
+import { OrderedMemory, type SharedMemory } from './shared-memory.ts';
+
+/** Types in statfs(2) of the file systems whose files may be memory of other hosts too. */
+const FUSE_SUPER_MAGIC = 0x65735546;
+const FAMFS_SUPER_MAGIC = 0x87b282ff;
 
 /** Bytes of a mapping, in the order in which a reply carries them. */
 export interface Segment {
@@ -18,6 +23,7 @@ export interface MappingOptions {
 
 interface MappingFacts {
   readonly isDevice: boolean;
+  readonly isOwn: boolean;
   readonly lengthBytes: number;
 }
 
@@ -36,13 +42,19 @@ export class Mapping implements SharedMemory {
   /** A device: other hosts may cache it incoherently. A file is this host's own, and coherent. */
   readonly isDevice: boolean;
   readonly #handle: MappingHandle;
+  /** A file of this host alone, such as one that stands for a device on an emulated fabric. */
+  readonly #isOwn: boolean;
+  /** The log's accesses: the addon's single steps, in the one order that is proven. */
+  readonly #ordered: SharedMemory;
 
   private constructor(path: string, fd: number, writable: boolean, facts: MappingFacts) {
     this.path = path;
     this.writable = writable;
     this.isDevice = facts.isDevice;
     this.lengthBytes = facts.lengthBytes;
+    this.#isOwn = facts.isOwn;
     this.#handle = native(path, (raw) => raw.map(fd, this.lengthBytes, this.writable));
+    this.#ordered = new OrderedMemory(new AddonMemory(path, this.#handle, this.lengthBytes));
   }
 
   /** NOT_FOUND, PERMISSION, BUSY or IO where the path cannot be opened and mapped. */
@@ -66,7 +78,7 @@ export class Mapping implements SharedMemory {
     options: { readonly writable: boolean; readonly lengthBytes: number },
   ): Mapping {
     const { writable, lengthBytes } = options;
-    return new Mapping(name, fd, writable, { isDevice: false, lengthBytes });
+    return new Mapping(name, fd, writable, { isDevice: false, isOwn: false, lengthBytes });
   }
 
   /** For the reply path: what the addon needs of a segment. */
@@ -76,17 +88,27 @@ export class Mapping implements SharedMemory {
 
   read(offset: number, lengthBytes: number): Uint8Array {
     this.#checkLength(offset, lengthBytes);
-    const bytes = new Uint8Array(lengthBytes);
-    this.#call(offset, () => addon().copyOut(this.#handle, offset, bytes, true));
-    return bytes;
+    return this.#ordered.read(offset, lengthBytes);
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#call(offset, () => addon().copyIn(this.#handle, offset, bytes, true));
+    this.#ordered.write(offset, bytes);
   }
 
   publish(offset: number, value: bigint): void {
-    this.#call(offset, () => addon().publish(this.#handle, offset, value));
+    this.#ordered.publish(offset, value);
+  }
+
+  flush(offset: number, lengthBytes: number): void {
+    this.#checkLength(offset, lengthBytes);
+    if (!this.#isOwn) {
+      this.#ordered.flush(offset, lengthBytes);
+      return;
+    }
+    // No other host caches it; and to touch the holes of a sparse file would fill them. Only the
+    // range's ends are checked.
+    this.#ordered.flush(offset, 0);
+    this.#ordered.flush(offset + lengthBytes, 0);
   }
 
   /** Drops the line, then one aligned 8-byte load. */
@@ -106,7 +128,9 @@ export class Mapping implements SharedMemory {
 
   /** Writes the lines of the range back to memory and fences; returns how many lines. */
   writeBack(offset: number, lengthBytes: number): number {
-    return this.#call(offset, () => addon().writeBack(this.#handle, offset, lengthBytes));
+    const count = this.#call(offset, () => addon().writeBack(this.#handle, offset, lengthBytes));
+    addon().fence();
+    return count;
   }
 
   /** Drops the lines of the range, fenced on both sides; returns how many lines. */
@@ -153,7 +177,7 @@ function measure(path: string, fd: number, wanted: number | undefined): MappingF
     const text = `has ${available} bytes, ${wanted ?? 'at least 1'} are to be mapped`;
     throw new Fault('INVALID', `${path}: ${text}`);
   }
-  return { isDevice, lengthBytes };
+  return { isDevice, isOwn: !isDevice && !isOnSharedMemory(path), lengthBytes };
 }
 
 const OPEN_FAULTS: Readonly<Record<string, FaultCode>> = {
@@ -161,6 +185,11 @@ const OPEN_FAULTS: Readonly<Record<string, FaultCode>> = {
   EPERM: 'PERMISSION',
   EBUSY: 'BUSY',
 };
+
+function isOnSharedMemory(path: string): boolean {
+  const { type } = statfsSync(path);
+  return type === FUSE_SUPER_MAGIC || type === FAMFS_SUPER_MAGIC;
+}
 
 function openForMapping(path: string, writable: boolean): number {
   let fd: number;

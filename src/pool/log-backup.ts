@@ -118,6 +118,9 @@ export class LogBackup implements SharedMemory {
     this.write();
   }
 
+  /** A copy is a file of this host. */
+  flush(): void {}
+
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }

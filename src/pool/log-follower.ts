@@ -18,6 +18,9 @@ import type { SharedMemory } from '../native/shared-memory.ts';
 /** Entries that are copied out of shared memory at once while replaying: 64 KiB, as caches like. */
 const BATCH_ENTRIES = 120;
 
+/** The superblock's first line: magic, geometry and fs uuid, what tells one pool from another. */
+const IDENTITY_BYTES = 64;
+
 /**
  * One host's view of a pool's log: opened once, then followed at its tail.
  *
@@ -25,11 +28,15 @@ const BATCH_ENTRIES = 120;
  * - `replica` is what entries [0, replica.position) say, always a prefix of the log.
  * - An entry is read only after `next_index` was seen above it, and never read again; except the
  *   damaged one that replay stopped at, which a repair may replace.
+ * - An entry is applied only after the superblock was seen unchanged since it was read. mkfs takes
+ *   the old superblock's magic away before it stores anything else, so what was read before that
+ *   check is of the pool that was opened, not of one that was made in its place.
  * - Nothing here writes to the memory.
  */
 export class LogFollower {
   readonly memory: SharedMemory;
   readonly superblock: Superblock;
+  readonly #identity: Uint8Array;
   /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
   readonly #onRemove: (node: Node) => void;
   #replica: Replica;
@@ -44,10 +51,12 @@ export class LogFollower {
   constructor(memory: SharedMemory, onRemove: (node: Node) => void = () => {}) {
     this.memory = memory;
     this.#onRemove = onRemove;
+    this.#identity = readIdentity(memory);
     this.superblock = readSuperblock(memory);
     this.header();
     this.#replica = this.#newReplica();
     this.follow();
+    this.assertSamePool();
   }
 
   get replica(): Replica {
@@ -68,7 +77,8 @@ export class LogFollower {
   /**
    * Applies what was appended since the last call; costs one cache line when that is nothing.
    * Returns the position: the index of the next entry to apply. CORRUPT if next_index is beyond
-   * the log or went back. A log that was repaired where replay had stopped is replayed anew.
+   * the log or went back, or if the pool was formatted anew. A log that was repaired where replay
+   * had stopped is replayed anew.
    */
   follow(): number {
     if (this.#wentBack !== undefined) throw this.#wentBack;
@@ -76,6 +86,7 @@ export class LogFollower {
     const nextIndex = getU64(new DataView(bytes.buffer, bytes.byteOffset), 0, 'log next_index');
     if (this.#replica.damage !== undefined) {
       if (!this.#isRepaired(nextIndex)) return this.#replica.position;
+      this.assertSamePool();
       this.#replica = this.#newReplica();
     }
     const replica = this.#replica;
@@ -85,6 +96,7 @@ export class LogFollower {
       const first = replica.position;
       const count = Math.min(BATCH_ENTRIES, nextIndex - first);
       const batch = this.memory.read(LOG_OFFSET + entryOffset(first), count * ENTRY_BYTES);
+      this.assertSamePool();
       replica.applyBatch(batch, count);
     }
     if (replica.damage !== undefined) replica.noteLost(nextIndex);
@@ -96,6 +108,16 @@ export class LogFollower {
     this.#wentBack = undefined;
     this.#replica = this.#newReplica();
     this.follow();
+  }
+
+  /** CORRUPT if the superblock is not the one any more that was read when the pool was opened. */
+  assertSamePool(): void {
+    if (Buffer.compare(readIdentity(this.memory), this.#identity) === 0) return;
+    throw new Fault(
+      'CORRUPT',
+      'superblock: it changed since the pool was opened; the pool was formatted anew or damaged; ' +
+        'stop its users, run "famfs-csi check" and open it again',
+    );
   }
 
   /** Whether the log now ends before the damaged entry, or has another one in its place. */
@@ -130,6 +152,10 @@ export class LogFollower {
       throw this.#wentBack;
     }
   }
+}
+
+function readIdentity(memory: SharedMemory): Uint8Array {
+  return memory.read(0, Math.min(IDENTITY_BYTES, memory.lengthBytes));
 }
 
 /** The log header, checked; CORRUPT where it is not what the superblock and format.md demand. */

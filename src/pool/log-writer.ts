@@ -71,6 +71,18 @@ export class LogWriter {
   }
 
   /**
+   * To be called once by who opens a pool to write. A predecessor that was killed on this host may
+   * have left lines of entries that it never revealed in the host's cache. As long as we write here
+   * they do no harm, but when another host takes over, they could still be evicted over the entries
+   * that it appends. So they go first: what they hold is above next_index, where nobody looks.
+   */
+  takeOver(): void {
+    const { memory, replica, superblock } = this.#follower;
+    const tail = entryOffset(replica.position);
+    memory.flush(LOG_OFFSET + tail, superblock.logLengthBytes - tail);
+  }
+
+  /**
    * Runs the plan under the lock, after the tail was followed, and appends its entries; all or none
    * of them. Resolves when every reader can see them. What the plan throws, and an entry of it that
    * no slot can hold (INVALID), rejects only this call.
@@ -112,6 +124,7 @@ export class LogWriter {
   #appendBatch(batch: readonly Waiting[]): void {
     const follower = this.#follower;
     follower.follow();
+    follower.assertSamePool();
     this.#mayWrite();
     this.#recoverOnce();
     const first = follower.replica.position;

@@ -95,6 +95,11 @@ export class MetaMemory implements SharedMemory {
     memory.publish(at, value);
   }
 
+  flush(offset: number, lengthBytes: number): void {
+    const { memory, at } = this.#place(offset);
+    memory.flush(at, lengthBytes);
+  }
+
   /** Idempotent. */
   [Symbol.dispose](): void {
     this.#superblock[Symbol.dispose]();

@@ -23,6 +23,7 @@ import { recognise, SIGNATURE_BYTES } from './signatures.ts';
 export const DEFAULT_LOG_BYTES = 8 * MiB;
 const MAX_LOG_BYTES = 1024 * MiB;
 const ALLOC_UNIT_BYTES = 2 * MiB;
+const MAGIC_BYTES = 8;
 
 export interface MkfsOptions {
   /** The device's name as the superblock records it: at most 63 bytes, for people. */
@@ -42,8 +43,13 @@ export interface MkfsOptions {
  * superblock, even a damaged one, or anything else, unless forced; INVALID for a bad log length or
  * a memory too small for it.
  *
- * The superblock goes last, and the old one first, so a crash leaves either the old pool, or no
- * pool, or the new one.
+ * Whoever finds the magic in memory trusts the rest, so a pool goes and comes with that one word:
+ *   1. publish no magic: the old pool, if there was one, is gone before any other byte of it
+ *   2. write the log's header, then the superblock without its magic; `write` flushes and fences
+ *   3. publish the magic
+ * A crash before 1 leaves the old pool, one before 3 none, and later the new one; never a mix of
+ * them, in the names for people neither. Followers of the old pool notice by the superblock, which
+ * is gone before the log changes (LogFollower.assertSamePool).
  */
 export function mkfs(memory: SharedMemory, options: MkfsOptions): Superblock {
   const logLengthBytes = options.logLengthBytes ?? DEFAULT_LOG_BYTES;
@@ -64,13 +70,23 @@ export function mkfs(memory: SharedMemory, options: MkfsOptions): Superblock {
   };
   const image = encodeSuperblock(superblock);
   const lastIndex = logCapacity(logLengthBytes) - 1;
-  memory.write(0, new Uint8Array(SUPERBLOCK_BYTES));
+  flushWriters(memory);
+  memory.publish(0, 0n);
   memory.write(
     LOG_OFFSET,
     encodeLogHeader({ logLengthBytes, lastIndex, nextSeqnum: 0, nextIndex: 0 }),
   );
-  memory.write(0, image);
+  memory.write(MAGIC_BYTES, image.subarray(MAGIC_BYTES));
+  memory.publish(0, new DataView(image.buffer).getBigUint64(0, true));
   return superblock;
+}
+
+/**
+ * What a writer of an old pool left in this host's cache when it was killed must not be evicted
+ * over the new one, whose data may stand where the old log was (LogWriter.takeOver).
+ */
+function flushWriters(memory: SharedMemory): void {
+  memory.flush(0, Math.min(memory.lengthBytes, LOG_OFFSET + MAX_LOG_BYTES));
 }
 
 function checkGeometry(deviceBytes: number, logLengthBytes: number): void {
@@ -111,8 +127,14 @@ function describeContent(memory: SharedMemory): string | undefined {
     if (error.code !== 'NOT_FAMFS') return `a famfs superblock (${error.message})`;
   }
   const log = memory.read(LOG_OFFSET, LOG_HEADER_BYTES);
-  if (log.every((byte) => byte === 0)) return recognise(start);
+  if (isZero(log)) return recognise(start);
+  // An mkfs that was cut short leaves the rest of a superblock, of the old one or of its own.
+  if (isZero(start.subarray(0, MAGIC_BYTES))) start.fill(0, 0, SUPERBLOCK_BYTES);
   return recognise(start) ?? describeOrphanLog(log);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
 }
 
 /** What an mkfs leaves that was cut short: its log header, or the one that was there before. */

@@ -44,6 +44,7 @@ export class Pool implements Disposable {
       () => this.assertAppendable(),
       options.onRecovery,
     );
+    if (memory.writable) this.#writer.takeOver();
   }
 
   /** Maps the device, or the files of a mount, and replays the log. Faults name both. */

@@ -129,6 +129,7 @@ const CALLS: Readonly<Record<string, Call>> = {
   writeBack: (memory, offset, lengthBytes) => memory.writeBack(offset, lengthBytes),
   invalidate: (memory, offset, lengthBytes) => memory.invalidate(offset, lengthBytes),
   sync: (memory, offset, lengthBytes) => memory.sync(offset, lengthBytes),
+  flush: (memory, offset, lengthBytes) => memory.flush(offset, lengthBytes),
   write: (memory, offset) => memory.write(offset, new Uint8Array(8)),
   copyIn: (memory, offset) => memory.copyIn(offset, new Uint8Array(8)),
   copyOut: (memory, offset) => memory.copyOut(offset, new Uint8Array(8)),
@@ -175,7 +176,7 @@ describe.each(Object.entries(CALLS))('%s', (name, call) => {
   });
 });
 
-describe.each(['read', 'writeBack', 'invalidate', 'sync'])('%s', (name) => {
+describe.each(['read', 'writeBack', 'invalidate', 'sync', 'flush'])('%s', (name) => {
   test('refuses every length that is none', () => {
     const codes = BAD_LENGTHS.map((lengthBytes) => {
       return thrownBy(() => CALLS[name]?.(mapping, 8 as never, lengthBytes as never))?.code;
@@ -243,6 +244,7 @@ describe('the addon', () => {
   test('refuses words that are not of 64 bits', () => {
     for (const word of [-1n, 2n ** 64n, 1, '1', undefined] as bigint[]) {
       expect(thrownBy(() => addon().publish(mapping.handle, 0, word))?.code).toBe('RANGE');
+      expect(thrownBy(() => addon().store(mapping.handle, 0, word))?.code).toBe('RANGE');
     }
     expect(untouched()).toBe(true);
   });
@@ -264,7 +266,7 @@ describe('the addon', () => {
 
   test('refuses a call with too few arguments', () => {
     const raw = addon() as unknown as Record<string, () => unknown>;
-    const none = ['eventfd', 'writeBackInstruction'];
+    const none = ['eventfd', 'fence', 'writeBackInstruction'];
     const names = Object.keys(raw).filter((name) => !none.includes(name));
     expect(names.length).toBeGreaterThan(15);
     const codes = names.map((name) => thrownBy(() => raw[name]?.())?.code);

@@ -87,6 +87,9 @@ export class LogMemory implements SharedMemory {
     this.bytes.set(bytes, offset);
   }
 
+  /** The heap has one host. */
+  flush(): void {}
+
   publish(offset: number, value: bigint): void {
     this.#spend();
     this.#view().setBigUint64(offset, value, true);

@@ -49,6 +49,7 @@ function emptyPool(): HeapMemory {
   const memory = new HeapMemory(GiB);
   mkfs(memory, { deviceName: 'test', systemUuid: '00000000-0000-4000-8000-000000000001' });
   memory.stores = 0;
+  memory.publishes = 0;
   return memory;
 }
 

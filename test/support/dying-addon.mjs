@@ -20,14 +20,14 @@ function count(store) {
 
 process.dlopen = (module, ...rest) => {
   dlopen.call(process, module, ...rest);
-  const { copyIn, publish } = module.exports;
+  const { copyIn, store } = module.exports;
   module.exports = {
     ...module.exports,
     copyIn: (handle, offset, bytes, writeBack) =>
       count((part) => copyIn(handle, offset, bytes.subarray(0, part * bytes.length), writeBack)),
-    publish: (handle, offset, word) =>
+    store: (handle, offset, word) =>
       count((part) => {
-        if (part === 1) publish(handle, offset, word); // 8 aligned bytes: all of them or none
+        if (part === 1) store(handle, offset, word); // 8 aligned bytes: all of them or none
       }),
   };
 };

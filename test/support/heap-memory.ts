@@ -60,6 +60,9 @@ export class HeapMemory implements SharedMemory {
     new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setBigUint64(offset, value, true);
   }
 
+  /** The heap has one host. */
+  flush(): void {}
+
   [Symbol.dispose](): void {}
 
   #checkRange(offset: number, lengthBytes: number): void {

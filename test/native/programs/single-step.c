@@ -1,5 +1,5 @@
 /*
- * single-step write-back|invalidate OFFSET LENGTH: runs the call of cache.c over a range of its own
+ * single-step write-back|invalidate|fence OFFSET LENGTH: runs the call of cache.c over a range of its own
  * memory one instruction at a time, by the CPU's trap flag, and prints each cache instruction with
  * the offset that it was for, and each fence, in the order in which they ran; last what the call
  * returned. x86-64.
@@ -65,12 +65,21 @@ static inline void trap_flag(bool on) {
   __builtin_ia32_writeeflags_u64(on ? flags | 0x100 : flags & ~0x100UL);
 }
 
+static size_t fence(const uint8_t *start, size_t length) {
+  (void)start;
+  (void)length;
+  cache_fence();
+  return 0;
+}
+
 int main(int words, char **word) {
   if (words != 4) return 2;
   struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
   sigaction(SIGTRAP, &action, NULL);
   size_t (*call)(const uint8_t *, size_t) =
-      strcmp(word[1], "invalidate") == 0 ? cache_invalidate : cache_write_back;
+      strcmp(word[1], "invalidate") == 0 ? cache_invalidate
+      : strcmp(word[1], "fence") == 0    ? fence
+                                         : cache_write_back;
   const uint8_t *start = memory + strtoul(word[2], NULL, 10);
   size_t length = strtoul(word[3], NULL, 10);
   trap_flag(true);
