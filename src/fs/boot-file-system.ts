@@ -95,7 +95,10 @@ export class BootFileSystem implements Operations {
   getFmap(ino: number): FileMap | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
-    return node.kind === 'file' ? dataPathOf(this.generation).fileMap(node) : EISDIR;
+    if (node.kind === 'directory') return EISDIR;
+    const map = dataPathOf(this.generation).fileMap(node);
+    // What tells push2 from push: see `bootThroughMount`.
+    return this.generation === 'push2' && node === this.#meta.superblock ? inOneStrip(map) : map;
   }
 
   getDaxdev(devindex: number): string | Errno {
@@ -157,4 +160,11 @@ export class BootFileSystem implements Operations {
   #node(ino: number): Node | undefined {
     return ino === ROOT_INO ? this.#root : this.#meta.byIno(ino);
   }
+}
+
+/** The same places, said as an interleaved file of one chunk. */
+function inOneStrip(map: FileMap): FileMap {
+  if (map.type === 'interleaved') return map;
+  const { sizeBytes, extents } = map;
+  return { type: 'interleaved', sizeBytes, chunkBytes: sizeBytes, strips: extents };
 }
