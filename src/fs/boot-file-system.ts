@@ -13,15 +13,23 @@ import {
   type Errno,
 } from '../fuse/errno.ts';
 import type { FileMap } from '../fuse/fmap.ts';
-import type { Attr, OpenReply, Operations, Statfs } from '../fuse/operations.ts';
+import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
+import { TABLE } from '../fuse/table.ts';
 import { META_DIRECTORY } from '../pool/meta-memory.ts';
-import { attrOf, BLOCK_BYTES } from './attributes.ts';
+import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
 import { dataPathOf, type Generation } from './data-path.ts';
 import { MetaFiles } from './meta-files.ts';
 
 /** As the log's own root: no entry makes it. */
 const ROOT = { uid: 0, gid: 0, mode: 0o755 };
 
+/** Of the root, whose attributes are in no log. */
+const ROOT_OPCODES: ReadonlySet<number> = new Set([
+  OPCODE.GETATTR,
+  OPCODE.STATX,
+  OPCODE.SETATTR,
+  OPCODE.FSYNCDIR,
+]);
 /**
  * What a mount on a dax path shows before its log can be read: the root, and the pool's own files,
  * through which the log is read. It answers as `FamfsFileSystem` will, and only what `serves` says;
@@ -50,7 +58,11 @@ export class BootFileSystem implements Operations {
     this.#meta.showLog(logLengthBytes);
   }
 
-  /** Whether a message, header and body, can be answered without the log. */
+  /**
+   * Whether a message, header and body, can be answered without the log. All that makes a process
+   * hold the root's lock for itself alone must be: `.meta` could not be looked up meanwhile, and
+   * the log, which that process would wait for, could not be read.
+   */
   serves(message: Uint8Array): boolean {
     const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
     if (message.length < IN_HEADER.size) return true;
@@ -59,8 +71,10 @@ export class BootFileSystem implements Operations {
     if (opcode === OPCODE.GET_DAXDEV) return true;
     if (this.#meta.byIno(ino) !== undefined) return true;
     if (ino !== ROOT_INO) return false;
-    if (opcode === OPCODE.GETATTR || opcode === OPCODE.STATX) return true;
+    if (ROOT_OPCODES.has(opcode)) return true;
     const name = Buffer.from(message.subarray(IN_HEADER.size)).toString('latin1');
+    const record = TABLE.get(opcode);
+    if (record === undefined || record.always !== undefined) return true;
     return opcode === OPCODE.LOOKUP && name === `${META_DIRECTORY}\0`;
   }
 
@@ -78,8 +92,9 @@ export class BootFileSystem implements Operations {
     return node === undefined ? ENOENT : attrOf(node);
   }
 
-  setattr(): Errno {
-    return EPERM;
+  setattr(ino: number, change: SetattrChange): Attr | Errno {
+    const attr = this.getattr(ino);
+    return typeof attr === 'number' || !changes(attr, change) ? attr : EPERM;
   }
 
   access(ino: number): Errno | 0 {
