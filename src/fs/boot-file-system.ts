@@ -19,10 +19,10 @@ import { META_DIRECTORY } from '../pool/meta-memory.ts';
 import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
 import { dataPathOf, type Generation } from './data-path.ts';
 import { MetaFiles } from './meta-files.ts';
+import { References } from './references.ts';
 
 /** As the log's own root: no entry makes it. */
 const ROOT = { uid: 0, gid: 0, mode: 0o755 };
-
 /** Of the root, whose attributes are in no log. */
 const ROOT_OPCODES: ReadonlySet<number> = new Set([
   OPCODE.GETATTR,
@@ -30,6 +30,7 @@ const ROOT_OPCODES: ReadonlySet<number> = new Set([
   OPCODE.SETATTR,
   OPCODE.FSYNCDIR,
 ]);
+
 /**
  * What a mount on a dax path shows before its log can be read: the root, and the pool's own files,
  * through which the log is read. It answers as `FamfsFileSystem` will, and only what `serves` says;
@@ -42,12 +43,16 @@ export class BootFileSystem implements Operations {
   readonly #root = new DirectoryNode(ROOT_INO, '', undefined, -1, ROOT);
   readonly #meta: MetaFiles;
   readonly #daxdevPath: (devindex: number) => string | undefined;
+  readonly #references: References;
 
   constructor(options: {
     generation: Generation;
     metaGid: number;
     daxdevPath: (devindex: number) => string | undefined;
+    /** Goes on counting in the file system that follows. */
+    references?: References;
   }) {
+    this.#references = options.references ?? new References();
     this.generation = options.generation;
     this.#meta = new MetaFiles(this.#root, options.metaGid);
     this.#daxdevPath = options.daxdevPath;
@@ -68,13 +73,13 @@ export class BootFileSystem implements Operations {
     if (message.length < IN_HEADER.size) return true;
     const opcode = view.getUint32(IN_HEADER.opcode, true);
     const ino = Number(view.getBigUint64(IN_HEADER.nodeid, true));
+    const record = TABLE.get(opcode);
+    if (record === undefined || record.always !== undefined) return true;
     if (opcode === OPCODE.GET_DAXDEV) return true;
     if (this.#meta.byIno(ino) !== undefined) return true;
     if (ino !== ROOT_INO) return false;
     if (ROOT_OPCODES.has(opcode)) return true;
     const name = Buffer.from(message.subarray(IN_HEADER.size)).toString('latin1');
-    const record = TABLE.get(opcode);
-    if (record === undefined || record.always !== undefined) return true;
     return opcode === OPCODE.LOOKUP && name === `${META_DIRECTORY}\0`;
   }
 
@@ -104,7 +109,9 @@ export class BootFileSystem implements Operations {
   open(ino: number): OpenReply | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
-    return node.kind === 'file' ? { handle: 0, openFlags: 0 } : EISDIR;
+    if (node.kind === 'directory') return EISDIR;
+    this.#references.opened(ino);
+    return { handle: 0, openFlags: 0 };
   }
 
   getFmap(ino: number): FileMap | Errno {
@@ -164,11 +171,17 @@ export class BootFileSystem implements Operations {
     return [];
   }
 
-  lookedUp(): void {}
+  lookedUp(ino: number): void {
+    this.#references.lookedUp(ino);
+  }
 
-  forget(): void {}
+  forget(ino: number, count: number): void {
+    this.#references.forgotten(ino, count);
+  }
 
-  release(): void {}
+  release(ino: number): void {
+    this.#references.released(ino);
+  }
 
   releasedir(): void {}
 

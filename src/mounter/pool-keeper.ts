@@ -71,13 +71,16 @@ export class PoolKeeper {
     }
   }
 
-  /** The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. */
-  async mount(atLeast: number): Promise<PoolMount> {
+  /**
+   * The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. With a
+   * path: and which files below it this node cannot serve.
+   */
+  async mount(atLeast: number, path?: string): Promise<PoolMount> {
     const { name } = this.#assignment;
     const deadline = Date.now() + FOLLOW_PATIENCE_MS;
     let reached = 'its server has not answered';
     while (Date.now() < deadline) {
-      const state = await this.#follow();
+      const state = await this.#follow(path);
       if (state !== undefined && state.logPosition >= atLeast) return this.#describe(state);
       if (state !== undefined) reached = `its log is followed to ${state.logPosition}`;
       await delay(FOLLOW_PAUSE_MS);
@@ -176,10 +179,10 @@ export class PoolKeeper {
     return true;
   }
 
-  async #follow(): Promise<ServerState | undefined> {
+  async #follow(path?: string): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      return await this.#server?.follow();
+      return await this.#server?.follow(path);
     } catch (error) {
       this.#log.debug(`server did not answer: ${messageOf(error)}`);
       return undefined;
@@ -194,6 +197,7 @@ export class PoolKeeper {
       dataPathReason: this.#session?.facts.dataPathReason ?? '',
       fsUuid: state.fsUuid,
       logPosition: state.logPosition,
+      ...(state.refusals ? { refusals: [...state.refusals] } : {}),
     };
   }
 }

@@ -69,8 +69,11 @@ export class ServerProcess {
     this.#send({ op: 'serve', assignment });
   }
 
-  /** Has the server follow the log once; UNAVAILABLE if it ends or does not answer. */
-  follow(): Promise<ServerState> {
+  /**
+   * Has the server follow the log once, and look at the files below a path if one is given;
+   * UNAVAILABLE if it ends or does not answer.
+   */
+  follow(path?: string): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(id, `no answer in ${ANSWER_MS} ms`), ANSWER_MS);
@@ -81,7 +84,7 @@ export class ServerProcess {
         };
       };
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      this.#send({ op: 'follow', id });
+      this.#send({ op: 'follow', id, ...(path === undefined ? {} : { path }) });
     });
   }
 
