@@ -18,8 +18,9 @@ command -v "$compiler" >/dev/null || {
   exit 1
 }
 mkdir -p build
-temporary="$(mktemp build/famfs.XXXXXX)"
-trap 'rm -f "$temporary"' EXIT
+# A directory, since mktemp's files are for their owner only, and other users run the addon too.
+temporary="$(mktemp -d build/new.XXXXXX)"
+trap 'rm -rf "$temporary"' EXIT
 "$compiler" -std=c11 ${FAMFS_CFLAGS:--O2} -g -Wall -Wextra -Werror -fPIC -shared \
-  -fvisibility=hidden -pthread -isystem "$headers" -o "$temporary" "${sources[@]}"
-mv "$temporary" "$output"
+  -fvisibility=hidden -pthread -isystem "$headers" -o "$temporary/famfs.node" "${sources[@]}"
+mv "$temporary/famfs.node" "$output"

@@ -14,6 +14,7 @@ import { lsCommand } from './cli/tools/ls.ts';
 import { mapCommand } from './cli/tools/map.ts';
 import { mkdirCommand } from './cli/tools/mkdir.ts';
 import { mkfsCommand } from './cli/tools/mkfs.ts';
+import { repairCommand } from './cli/tools/repair.ts';
 import { rmCommand } from './cli/tools/rm.ts';
 import { packageVersion } from './csi/package.ts';
 
@@ -29,6 +30,7 @@ const commands = [
   checkCommand(),
   mapCommand(),
   doctorCommand(),
+  repairCommand(),
   demoCommand(main),
   controllerCommand(),
   nodeCommand(),

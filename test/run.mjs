@@ -9,6 +9,13 @@ import { reexecUnprivileged } from '../dist/cli/namespace.js';
 const inNamespace = await reexecUnprivileged(process.argv.slice(1));
 if (inNamespace !== undefined) process.exit(inNamespace);
 
+/** Lines of the mount table; those that are there before the tests are somebody else's. */
+function famfsMounts() {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.filter((line) => line.includes('fuse.famfs'));
+}
+
+const before = famfsMounts();
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));
 const output = join(folder, 'results.json');
 const jest = spawnSync(
@@ -27,9 +34,7 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const left = readFileSync('/proc/self/mountinfo', 'utf8')
-  .split('\n')
-  .filter((line) => line.includes('fuse.famfs'));
+const left = famfsMounts().filter((line) => !before.includes(line));
 for (const line of left) process.stdout.write(`left behind: ${line}\n`);
 
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + left.length;

@@ -22,8 +22,10 @@ export function getU64(view: DataView, offset: number, what: string): number {
  * check refuses. For decoders that report instead of throwing. */
 export function getU64OrInfinity(view: DataView, offset: number): number {
   const high = view.getUint32(offset + 4, true);
-  if (high >= HIGH_MAX) return Number.POSITIVE_INFINITY;
-  return high * TWO_32 + view.getUint32(offset, true);
+  const low = view.getUint32(offset, true);
+  // Not a sum: a small number that is computed as a large one may be kept as a heap object.
+  if (high === 0) return low;
+  return high < HIGH_MAX ? high * TWO_32 + low : Number.POSITIVE_INFINITY;
 }
 
 /** Writes a quantity (a safe integer ≥ 0) as a little-endian u64. */
@@ -35,6 +37,11 @@ export function setU64(view: DataView, offset: number, value: number): void {
 /** `value` rounded up to a multiple of `unit`. */
 export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
+}
+
+/** `value` rounded down to a multiple of `unit`. */
+export function roundDown(value: number, unit: number): number {
+  return Math.floor(value / unit) * unit;
 }
 
 export function isPowerOfTwo(value: number): boolean {

@@ -2,6 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { codeOf, Fault } from '../base/errors.ts';
 
+/** Tells the process in the namespace who has put it there. */
+const MARK = 'FAMFS_CSI_NAMESPACE_OF';
 const UNSHARE = ['--user', '--map-root-user', '--mount', '--propagation', 'private'];
 
 /**
@@ -13,15 +15,27 @@ export async function reexecUnprivileged(args: readonly string[]): Promise<numbe
   if (process.getuid?.() === 0) return undefined;
   checkFuseDevice();
   checkNamespaces();
-  const child = spawn('unshare', [...UNSHARE, process.execPath, ...args], { stdio: 'inherit' });
-  // Ctrl-C reaches the child by itself; this process waits for it to clean up.
-  const ignore = () => {};
-  process.on('SIGINT', ignore);
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const child = spawn('unshare', [...UNSHARE, process.execPath, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, [MARK]: String(process.pid) },
+  });
+  // This process waits for the child to clean up. Ctrl-C may reach the child twice: no harm.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => child.kill(signal));
+  }
   return await new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
   });
+}
+
+/**
+ * What goes before a command of another terminal so that it sees the mounts of this process: empty
+ * unless `reexecUnprivileged` has given this process a namespace of its own.
+ */
+export function enterNamespace(): string[] {
+  if (process.env[MARK] !== String(process.ppid)) return [];
+  return ['nsenter', '--preserve-credentials', '--user', '--mount', `--target=${process.pid}`];
 }
 
 function checkFuseDevice(): void {

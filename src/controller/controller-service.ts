@@ -8,6 +8,7 @@ import {
   encodeVolumeContext,
 } from '../csi/volume-context.ts';
 import { parseParameters } from './parameters.ts';
+import type { PoolCondition } from './pool-health.ts';
 import type { Volume } from './volume.ts';
 import type { VolumeAttachments } from './volume-attachments.ts';
 import type { Volumes } from './volumes.ts';
@@ -26,6 +27,7 @@ const CAPABILITIES = [
   'GET_CAPACITY',
   'GET_VOLUME',
   'SINGLE_NODE_MULTI_WRITER',
+  'VOLUME_CONDITION',
 ] as const;
 
 const AN_ID = 'the id of a volume';
@@ -92,13 +94,16 @@ function questions({ volumes, attachments }: ControllerServiceOptions): Handlers
       }
       const { volumes: page, nextToken } = volumes.list(token, maxEntries);
       const nodes = await attachments.nodesByVolume();
-      const entries = page.map((volume) => described(volume, nodes.get(volume.id)));
+      const entries = page.map((volume) =>
+        described(volume, volumes.conditionOf(volume), nodes.get(volume.id)),
+      );
       return { entries, next_token: nextToken };
     },
 
     controllerGetVolume: async (request) => {
       const volume = volumes.get(required('volume_id', request.volume_id, AN_ID));
-      return described(volume, (await attachments.nodesByVolume()).get(volume.id));
+      const nodes = await attachments.nodesByVolume();
+      return described(volume, volumes.conditionOf(volume), nodes.get(volume.id));
     },
 
     getCapacity: ({ parameters, volume_capabilities: capabilities }) => {
@@ -172,9 +177,9 @@ function problemOf(
   }
 }
 
-function described(volume: Volume, nodes: readonly string[] = []) {
+function described(volume: Volume, condition: PoolCondition, nodes: readonly string[] = []) {
   return {
     volume: { volume_id: volume.id, capacity_bytes: volume.sizeBytes },
-    status: { published_node_ids: [...nodes] },
+    status: { published_node_ids: [...nodes], volume_condition: condition },
   };
 }

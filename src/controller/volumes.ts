@@ -2,6 +2,7 @@ import { Fault, isFault } from '../base/errors.ts';
 import type { KeyedLock } from '../base/keyed-lock.ts';
 import type { Layout } from '../format/allocator.ts';
 import type { Attachments } from './attachments.ts';
+import { type PoolCondition, poolCondition } from './pool-health.ts';
 import { directoryOf, type Volume, volumeOf } from './volume.ts';
 import { isVolumeId, volumeIdOf } from './volume-id.ts';
 import { listVolumes, type VolumePage } from './volume-list.ts';
@@ -59,13 +60,14 @@ export class Volumes {
 
   /**
    * Takes the volume's files and directory out of the log. Fine when there is none; an id that no
-   * volume can have names none. PRECONDITION while a node has it attached.
+   * volume can have names none. PRECONDITION while a node has it attached; READ_ONLY when its pool
+   * is damaged, or a damaged pool may have it.
    */
   async delete(id: string): Promise<void> {
     if (!isVolumeId(id)) return;
     await this.#locks.run(id, async () => {
       const pool = this.#search(id);
-      if (pool === undefined) return;
+      if (pool === undefined) return this.#refuseIfDamaged(id);
       const attachments = await this.#attachments.list();
       const nodes = attachments.filter((one) => one.volumeId === id).map((one) => one.nodeId);
       if (nodes.length > 0) {
@@ -78,15 +80,21 @@ export class Volumes {
     });
   }
 
-  /** NOT_FOUND when no pool has it. */
+  /** NOT_FOUND when no pool has it; READ_ONLY when a damaged one may have it. */
   get(id: string): Volume {
     const pool = isVolumeId(id) ? this.#search(id) : undefined;
     const volume = pool && volumeOf(pool, pool.replica, id);
     if (volume === undefined) {
+      if (isVolumeId(id)) this.#refuseIfDamaged(id);
       const names = this.#pools.map((one) => one.name).join(', ');
       throw new Fault('NOT_FOUND', `volume ${id}: no such volume in ${names}; create it first`);
     }
     return volume;
+  }
+
+  /** How its pool is, as last followed. */
+  conditionOf(volume: Volume): PoolCondition {
+    return poolCondition(this.#poolNamed(volume.pool));
   }
 
   /** One page of all volumes: see `listVolumes`. */
@@ -114,6 +122,17 @@ export class Volumes {
       'INVALID',
       `parameters.pool: found "${name}", expected one of ${names}; correct the StorageClass, or ` +
         'start the controller with this pool',
+    );
+  }
+
+  /** READ_ONLY when a damaged log may have the volume that was not found: not "it is gone". */
+  #refuseIfDamaged(id: string): void {
+    const damaged = this.#pools.find((pool) => pool.replica.damage !== undefined);
+    if (damaged === undefined) return;
+    throw new Fault(
+      'READ_ONLY',
+      `volume ${id}: not found, but the log of pool ${damaged.name} is damaged at entry ` +
+        `${damaged.replica.damage?.index} and may have it behind that; run "famfs-csi repair"`,
     );
   }
 

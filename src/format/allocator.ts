@@ -29,7 +29,8 @@ type Striped = Exclude<Layout, { strips: 0 }>;
 
 /**
  * The free memory of a pool, rebuilt by every replay. `find` only looks; what it finds is taken
- * when the entry that names it is applied, as any host does that replays the log.
+ * when the entry that names it is applied, as any host does that replays the log. New files go to
+ * the primary device only: no host opens the others yet, so none could serve a file there.
  */
 export class FreeSpace {
   readonly #devices: Device[] = [];
@@ -37,7 +38,8 @@ export class FreeSpace {
 
   /** The next device, in the order of devindex. [start, sizeBytes) is free. */
   addDevice(start: number, sizeBytes: number): void {
-    this.#devices.push({ gaps: new GapList(start, sizeBytes), sizeBytes, start });
+    const gaps = new GapList(start, sizeBytes, ALLOCATION_BYTES);
+    this.#devices.push({ gaps, sizeBytes, start });
   }
 
   get deviceCount(): number {
@@ -94,23 +96,21 @@ export class FreeSpace {
         : this.#findContiguous(sizeBytes);
     if (fmap !== undefined) return fmap;
     const largest = this.largestAllocatable(layout);
+    const { freeBytes } = this.#first.gaps;
     throw new Fault(
       'NO_SPACE',
-      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${this.freeBytes} bytes ` +
-        `are free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
+      `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${freeBytes} bytes are ` +
+        `free, the largest size that would fit is ${largest} bytes (${formatSize(largest)})`,
     );
   }
 
   /** The largest size for which `find` finds an fmap, in bytes; 0 when there is none. */
   largestAllocatable(layout: Layout): number {
-    const contiguous = Math.max(
-      0,
-      ...this.#devices.map(({ gaps, sizeBytes }) => gaps.longest(ALLOCATION_BYTES, 0, sizeBytes)),
-    );
+    const contiguous = this.#first.gaps.longest(0, this.#first.sizeBytes);
     if (!isStriped(layout)) return contiguous;
     this.#checkStriped(layout);
     const longest = this.#buckets(layout)
-      .map(({ from, to }) => this.#first.gaps.longest(ALLOCATION_BYTES, from, to))
+      .map(({ from, to }) => this.#first.gaps.longest(from, to))
       .sort((a, b) => b - a);
     // Every strip is as long as the shortest of them, in whole chunks.
     const shortest = longest[layout.strips - 1] ?? 0;
@@ -126,13 +126,10 @@ export class FreeSpace {
 
   #findContiguous(sizeBytes: number): Fmap | undefined {
     const lengthBytes = roundUp(sizeBytes, ALLOCATION_BYTES);
-    for (const [devindex, device] of this.#devices.entries()) {
-      const offset = device.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, 0, device.sizeBytes);
-      if (offset !== undefined) {
-        return { type: 'simple', extents: [{ devindex, offset, lengthBytes }] };
-      }
-    }
-    return undefined;
+    const { gaps, sizeBytes: end } = this.#first;
+    const offset = gaps.firstFit(lengthBytes, 0, end);
+    if (offset === undefined) return undefined;
+    return { type: 'simple', extents: [{ devindex: 0, offset, lengthBytes }] };
   }
 
   /**
@@ -148,7 +145,7 @@ export class FreeSpace {
       const bucket = buckets[(this.#reservations + at) % buckets.length];
       if (bucket === undefined) break;
       const { from, to } = bucket;
-      const offset = this.#first.gaps.firstFit(lengthBytes, ALLOCATION_BYTES, from, to);
+      const offset = this.#first.gaps.firstFit(lengthBytes, from, to);
       if (offset !== undefined) strips.push({ devindex: 0, offset, lengthBytes });
     }
     return strips.length === count ? { type: 'interleaved', chunkBytes, strips } : undefined;

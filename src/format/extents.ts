@@ -27,7 +27,9 @@ export function fmapExtents(fmap: Fmap): readonly Extent[] {
 /** How many bytes of a file the fmap can hold, given how they are dealt out. */
 export function fmapCapacity(fmap: Fmap): number {
   if (fmap.type === 'simple') {
-    return fmap.extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    let sum = 0;
+    for (const { lengthBytes } of fmap.extents) sum += lengthBytes;
+    return sum;
   }
   // The file ends in the first strip that is full: strip s holds chunks s, s + n, s + 2n, …
   const count = fmap.strips.length;

@@ -3,7 +3,8 @@ import { Fault } from '../base/errors.ts';
 import { layout } from '../base/layout.ts';
 import { getU64OrInfinity, setU64 } from '../base/numbers.ts';
 import { formatUuid, parseUuid } from '../base/uuid.ts';
-import { EXTENTS_MAX, type Extent, type Fmap, fmapExtents } from './extents.ts';
+import { type Extent, type Fmap, fmapExtents } from './extents.ts';
+import { fmapAt, setFmap } from './fmap-codec.ts';
 import { ENTRY_BYTES } from './log-header.ts';
 
 /**
@@ -17,7 +18,7 @@ const E = layout('log_entry', 544, {
   payload: [16, 520],
   crc: [536, 8],
 });
-/** FILE; the fmap union is 416 bytes. */
+/** Of the fmap's 416 bytes: fmap-codec.ts. */
 const FILE = layout('log_entry FILE', 544, {
   header: [0, 16],
   size: [16, 8],
@@ -26,13 +27,7 @@ const FILE = layout('log_entry FILE', 544, {
   gid: [32, 4],
   mode: [36, 4],
   path: [40, 80],
-  extType: [120, 4],
-  pad0: [124, 4],
-  count: [128, 4],
-  pad1: [132, 4],
-  simple: [136, 8],
-  chunkSize: [144, 8],
-  strips: [152, 384],
+  fmap: [120, 416],
   crc: [536, 8],
 });
 const MKDIR = layout('log_entry MKDIR', 544, {
@@ -61,10 +56,11 @@ const ADD_DAXDEV = layout('log_entry ADD_DAXDEV', 544, {
   crc: [536, 8],
 });
 
+/** Offsets in an entry of the two words that a repair may replace alone. */
+export const SEQNUM_OFFSET = E.seqnum;
+export const CRC_OFFSET = E.crc;
+
 const TYPE = { file: 0, mkdir: 1, delete: 2, 'add-daxdev': 3 } as const;
-const EXT_SIMPLE = 0;
-const EXT_INTERLEAVED = 1;
-const EXTENT_BYTES = 24;
 const PATH_BYTES = 80;
 /** Longest path of a log entry, in bytes without its NUL. */
 export const PATH_MAX_BYTES = PATH_BYTES - 1;
@@ -135,7 +131,7 @@ export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
       view.setUint32(FILE.gid, entry.gid, true);
       view.setUint32(FILE.mode, entry.mode, true);
       setPath(bytes, FILE.path, entry.path);
-      setFmap(view, entry.fmap);
+      setFmap(view, FILE.fmap, entry.fmap);
       break;
     case 'mkdir':
       view.setUint32(MKDIR.uid, entry.uid, true);
@@ -157,8 +153,54 @@ export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
   return bytes;
 }
 
+const encoder = new TextEncoder();
+
+/** For a repair: the same entry with another number, and the crc that goes with it. */
+export function renumbered(bytes: Uint8Array, seqnum: number): Uint8Array {
+  const copy = bytes.slice(0, ENTRY_BYTES);
+  const view = new DataView(copy.buffer);
+  setU64(view, E.seqnum, seqnum);
+  setU64(view, E.crc, crc32(copy.subarray(0, E.crc)));
+  return copy;
+}
+
+/** Size and memory of a FILE, crc, number and path passed over. */
+export interface FileMemory {
+  readonly sizeBytes: number;
+  readonly fmap: Fmap;
+  /** False where the fmap is none: then `fmap` has what extents it names all the same, or none. */
+  readonly isExact: boolean;
+}
+
+/** For a repair: size and memory as an entry's bytes say them, if its type is FILE. */
+export function fileMemoryIn(bytes: Uint8Array): FileMemory | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
+  if (view.getUint32(E.type, true) !== TYPE.file) return undefined;
+  const sizeBytes = getU64OrInfinity(view, FILE.size);
+  const fmap = fmapAt(view, FILE.fmap);
+  if (fmap.type !== 'unreadable') return { sizeBytes, fmap, isExact: true };
+  return { sizeBytes, fmap: { type: 'simple', extents: fmap.named }, isExact: false };
+}
+
+/**
+ * For a repair: whether an entry is of a type without memory and has only zeroes where that type
+ * has its padding; a FILE has its fmap there, which is never all zero.
+ */
+export function isBareOfMemory(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
+  const code = view.getUint32(E.type, true);
+  const pad = PAD_BY_TYPE[code];
+  return pad !== undefined && bytes.subarray(pad, E.crc).every((byte) => byte === 0);
+}
+
+const PAD_BY_TYPE: Readonly<Record<number, number>> = {
+  [TYPE.mkdir]: MKDIR.pad,
+  [TYPE.delete]: DELETE.pad,
+  [TYPE['add-daxdev']]: ADD_DAXDEV.pad,
+};
+
 function setPath(bytes: Uint8Array, offset: number, path: string): void {
-  const encoded = new TextEncoder().encode(path);
+  const encoded = encoder.encode(path);
   if (encoded.length === 0 || encoded.length > PATH_MAX_BYTES) {
     throw new Fault(
       'INVALID',
@@ -171,143 +213,123 @@ function setPath(bytes: Uint8Array, offset: number, path: string): void {
   bytes.set(encoded, offset);
 }
 
-function setFmap(view: DataView, fmap: Fmap): void {
-  if (fmap.type === 'simple') {
-    view.setUint32(FILE.extType, EXT_SIMPLE, true);
-    view.setUint32(FILE.count, fmap.extents.length, true);
-    setExtents(view, FILE.simple, fmap.extents);
-    return;
-  }
-  view.setUint32(FILE.extType, EXT_INTERLEAVED, true);
-  view.setUint32(FILE.count, 1, true);
-  setU64(view, FILE.simple, fmap.strips.length);
-  setU64(view, FILE.chunkSize, fmap.chunkBytes);
-  setExtents(view, FILE.strips, fmap.strips);
-}
-
-function setExtents(view: DataView, offset: number, extents: readonly Extent[]): void {
-  extents.forEach((extent, at) => {
-    setU64(view, offset + at * EXTENT_BYTES, extent.devindex);
-    setU64(view, offset + at * EXTENT_BYTES + 8, extent.offset);
-    setU64(view, offset + at * EXTENT_BYTES + 16, extent.lengthBytes);
-  });
+/** Reads the one entry of `bytes`, which stands at `index` in the log: see `EntryBatch.decode`. */
+export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
+  return new EntryBatch(bytes).decode(0, index);
 }
 
 /**
- * Reads the entry that stands at `index` in the log. Its crc and seqnum are checked here, and that
- * the struct can be read; what it means in its pool is `Replica`'s to check. Never throws.
+ * Entries as they were copied out of a log, one after the other. One view serves them all: views
+ * and slices for each entry took a quarter of a replay's time (docs/decisions/0050).
  */
-export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
-  const crc = getU64OrInfinity(view, E.crc);
-  const computed = crc32(bytes.subarray(0, E.crc));
-  if (crc !== computed) {
-    return damaged('ENTRY_CRC', `crc is ${crc}, the entry's bytes give ${computed}`);
-  }
-  const seqnum = getU64OrInfinity(view, E.seqnum);
-  if (seqnum !== index) {
-    return damaged('ENTRY_SEQNUM', `seqnum is ${seqnum}, expected its index, ${index}`);
-  }
-  const code = view.getUint32(E.type, true);
-  switch (code) {
-    case TYPE.file:
-      return decodeFile(bytes, view);
-    case TYPE.mkdir: {
-      const path = pathAt(bytes, MKDIR.path);
-      if (path === undefined) return badPath();
-      const uid = view.getUint32(MKDIR.uid, true);
-      const gid = view.getUint32(MKDIR.gid, true);
-      const mode = view.getUint32(MKDIR.mode, true);
-      return { ok: true, entry: { type: 'mkdir', path, uid, gid, mode } };
-    }
-    case TYPE.delete: {
-      const path = pathAt(bytes, DELETE.path);
-      if (path === undefined) return badPath();
-      const targetIndex = getU64OrInfinity(view, DELETE.targetIndex);
-      return { ok: true, entry: { type: 'delete', path, targetIndex } };
-    }
-    case TYPE['add-daxdev']: {
-      const sizeBytes = getU64OrInfinity(view, ADD_DAXDEV.size);
-      const deviceUuid = formatUuid(bytes.subarray(ADD_DAXDEV.uuid));
-      const devindex = view.getUint32(ADD_DAXDEV.index, true);
-      return { ok: true, entry: { type: 'add-daxdev', sizeBytes, deviceUuid, devindex } };
-    }
-    default:
-      return { ok: true, entry: { type: 'unknown', code } };
-  }
-}
+export class EntryBatch {
+  readonly #bytes: Uint8Array;
+  readonly #text: Buffer;
+  readonly #view: DataView;
 
-function decodeFile(bytes: Uint8Array, view: DataView): DecodedEntry {
-  const fmap = fmapOf(view);
-  if ('problem' in fmap) return rejected('FMAP', fmap.problem, fmap.named);
-  const path = pathAt(bytes, FILE.path);
-  if (path === undefined) return badPath(fmapExtents(fmap));
-  return {
-    ok: true,
-    entry: {
-      type: 'file',
-      path,
-      sizeBytes: getU64OrInfinity(view, FILE.size),
-      flags: view.getUint32(FILE.flags, true),
-      uid: view.getUint32(FILE.uid, true),
-      gid: view.getUint32(FILE.gid, true),
-      mode: view.getUint32(FILE.mode, true),
-      fmap,
-    },
-  };
-}
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
 
-/** The fmap, or what is wrong with its counts and the extents that it names all the same. */
-function fmapOf(view: DataView): Fmap | { problem: string; named: readonly Extent[] } {
-  const type = view.getUint32(FILE.extType, true);
-  const count = view.getUint32(FILE.count, true);
-  if (type === EXT_SIMPLE) {
-    const extents = extentsAt(view, FILE.simple, count);
-    if (count >= 1 && count <= EXTENTS_MAX) return { type: 'simple', extents };
-    return { problem: `${count} extents, expected 1 to ${EXTENTS_MAX}`, named: extents };
+  /**
+   * Reads entry `slot` of the batch, which stands at `index` in the log. Its crc and seqnum are
+   * checked here, and that the struct can be read; what it means in its pool is `Replica`'s to
+   * check. Never throws.
+   */
+  decode(slot: number, index: number): DecodedEntry {
+    const base = slot * ENTRY_BYTES;
+    const view = this.#view;
+    const crc = getU64OrInfinity(view, base + E.crc);
+    const computed = crc32(this.#bytes.subarray(base, base + E.crc));
+    if (crc !== computed) {
+      return damaged('ENTRY_CRC', `crc is ${crc}, the entry's bytes give ${computed}`);
+    }
+    const seqnum = getU64OrInfinity(view, base + E.seqnum);
+    if (seqnum !== index) {
+      return damaged('ENTRY_SEQNUM', `seqnum is ${seqnum}, expected its index, ${index}`);
+    }
+    const code = view.getUint32(base + E.type, true);
+    switch (code) {
+      case TYPE.file:
+        return this.#file(base);
+      case TYPE.mkdir:
+        return this.#mkdir(base);
+      case TYPE.delete:
+        return this.#delete(base);
+      case TYPE['add-daxdev']:
+        return this.#addDaxdev(base);
+      default:
+        return { ok: true, entry: { type: 'unknown', code } };
+    }
   }
-  if (type !== EXT_INTERLEAVED) {
-    return { problem: `ext_type is ${type}, expected 0 or 1`, named: [] };
-  }
-  const stripCount = getU64OrInfinity(view, FILE.simple);
-  const strips = extentsAt(view, FILE.strips, stripCount);
-  if (count !== 1) return { problem: `${count} interleaved extents, expected 1`, named: strips };
-  if (stripCount < 1 || stripCount > EXTENTS_MAX) {
-    return { problem: `${stripCount} strips, expected 1 to ${EXTENTS_MAX}`, named: strips };
-  }
-  return { type: 'interleaved', chunkBytes: getU64OrInfinity(view, FILE.chunkSize), strips };
-}
 
-/** The first `count` extents, at most as many as there is room for. */
-function extentsAt(view: DataView, offset: number, count: number): Extent[] {
-  const extents = new Array<Extent>(Math.min(count, EXTENTS_MAX));
-  for (let at = 0; at < extents.length; at++) {
-    const base = offset + at * EXTENT_BYTES;
-    extents[at] = {
-      devindex: getU64OrInfinity(view, base),
-      offset: getU64OrInfinity(view, base + 8),
-      lengthBytes: getU64OrInfinity(view, base + 16),
+  #file(base: number): DecodedEntry {
+    const view = this.#view;
+    const fmap = fmapAt(view, base + FILE.fmap);
+    if (fmap.type === 'unreadable') return rejected('FMAP', fmap.problem, fmap.named);
+    const path = this.#path(base + FILE.path);
+    if (path === undefined) return badPath(fmapExtents(fmap));
+    return {
+      ok: true,
+      entry: {
+        type: 'file',
+        path,
+        sizeBytes: getU64OrInfinity(view, base + FILE.size),
+        flags: view.getUint32(base + FILE.flags, true),
+        uid: view.getUint32(base + FILE.uid, true),
+        gid: view.getUint32(base + FILE.gid, true),
+        mode: view.getUint32(base + FILE.mode, true),
+        fmap,
+      },
     };
   }
-  return extents;
+
+  #mkdir(base: number): DecodedEntry {
+    const view = this.#view;
+    const path = this.#path(base + MKDIR.path);
+    if (path === undefined) return badPath();
+    const uid = view.getUint32(base + MKDIR.uid, true);
+    const gid = view.getUint32(base + MKDIR.gid, true);
+    const mode = view.getUint32(base + MKDIR.mode, true);
+    return { ok: true, entry: { type: 'mkdir', path, uid, gid, mode } };
+  }
+
+  #delete(base: number): DecodedEntry {
+    const path = this.#path(base + DELETE.path);
+    if (path === undefined) return badPath();
+    const targetIndex = getU64OrInfinity(this.#view, base + DELETE.targetIndex);
+    return { ok: true, entry: { type: 'delete', path, targetIndex } };
+  }
+
+  #addDaxdev(base: number): DecodedEntry {
+    const sizeBytes = getU64OrInfinity(this.#view, base + ADD_DAXDEV.size);
+    const deviceUuid = formatUuid(this.#bytes.subarray(base + ADD_DAXDEV.uuid));
+    const devindex = this.#view.getUint32(base + ADD_DAXDEV.index, true);
+    return { ok: true, entry: { type: 'add-daxdev', sizeBytes, deviceUuid, devindex } };
+  }
+
+  /** The text up to the NUL; undefined when there is no NUL or it is no UTF-8. */
+  #path(start: number): string | undefined {
+    const bytes = this.#bytes;
+    const limit = start + PATH_BYTES;
+    let end = start;
+    let allBits = 0;
+    for (let byte = bytes[end] ?? 0; byte !== 0; byte = bytes[end] ?? 0) {
+      allBits |= byte;
+      if (++end === limit) return undefined;
+    }
+    if (allBits < 0x80) return this.#text.toString('latin1', start, end);
+    try {
+      return utf8.decode(bytes.subarray(start, end));
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The text up to the NUL; undefined when there is no NUL or it is no UTF-8. */
-function pathAt(bytes: Uint8Array, offset: number): string | undefined {
-  const end = bytes.indexOf(0, offset);
-  if (end < 0 || end >= offset + PATH_BYTES) return undefined;
-  let ascii = true;
-  for (let at = offset; at < end && ascii; at++) ascii = (bytes[at] ?? 0) < 0x80;
-  if (ascii)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, ENTRY_BYTES).toString('latin1', offset, end);
-  try {
-    return utf8.decode(bytes.subarray(offset, end));
-  } catch {
-    return undefined;
-  }
-}
 
 function badPath(named: readonly Extent[] = []): DecodedEntry {
   const message = `its path is not UTF-8 of at most ${PATH_MAX_BYTES} bytes and a NUL`;

@@ -4,13 +4,15 @@ import { ALLOCATION_BYTES, FreeSpace } from './allocator.ts';
 import { type Extent, fmapCapacity, fmapExtents } from './extents.ts';
 import {
   type AddDaxdevEntry,
+  type DecodedEntry,
   type DeleteEntry,
   decodeLogEntry,
+  EntryBatch,
   type FileEntry,
   type LogEntry,
   type MkdirEntry,
 } from './log-entry.ts';
-import { ENTRY_BYTES, logCapacity } from './log-header.ts';
+import { logCapacity } from './log-header.ts';
 import { DEVICE_BYTES_MAX, DEVICES_MAX, Namespace, type Node } from './namespace.ts';
 import type { Superblock } from './superblock.ts';
 
@@ -27,7 +29,6 @@ export interface ReplicaOptions {
 }
 
 const PROBLEMS_KEPT = 1000;
-const PERMISSIONS = 0o7777;
 
 /**
  * What one host has applied of a pool's log: files, directories, free memory.
@@ -94,14 +95,18 @@ export class Replica {
 
   /** Applies `count` entries that stand one after the other in `bytes`, up to the first damage. */
   applyBatch(bytes: Uint8Array, count: number): void {
-    for (let at = 0; at < count && this.#damage === undefined; at++) {
-      this.apply(bytes.subarray(at * ENTRY_BYTES, (at + 1) * ENTRY_BYTES));
+    const batch = new EntryBatch(bytes);
+    for (let slot = 0; slot < count && this.#damage === undefined; slot++) {
+      this.#apply(batch.decode(slot, this.#position));
     }
   }
 
   /** Applies the entry at `position`, 544 bytes of whatever content. Never throws. */
   apply(bytes: Uint8Array): void {
-    const decoded = decodeLogEntry(bytes, this.#position);
+    this.#apply(decodeLogEntry(bytes, this.#position));
+  }
+
+  #apply(decoded: DecodedEntry): void {
     if (!decoded.ok && decoded.damage) {
       this.#damage = this.#report(decoded.code, decoded.message);
       return;
@@ -154,16 +159,14 @@ export class Replica {
     for (const extent of extents) this.space.reserve(extent);
     const place = this.namespace.place(entry.path);
     if (place instanceof Fault) return placeProblem(place);
-    const mode = entry.mode & PERMISSIONS;
-    this.namespace.addFile(place.parent, place.name, this.#position, { ...entry, mode });
+    this.namespace.addFile(place.parent, place.name, this.#position, entry);
     return undefined;
   }
 
   #applyMkdir(entry: MkdirEntry): { code: string; message: string } | undefined {
     const place = this.namespace.place(entry.path);
     if (place instanceof Fault) return placeProblem(place);
-    const mode = entry.mode & PERMISSIONS;
-    this.namespace.addDirectory(place.parent, place.name, this.#position, { ...entry, mode });
+    this.namespace.addDirectory(place.parent, place.name, this.#position, entry);
     return undefined;
   }
 
@@ -214,15 +217,18 @@ export class Replica {
       }
     }
     for (const extent of extents) {
-      const text = describe(extent);
       if (!isAligned(extent, unit)) {
-        return { code: 'EXTENT_ALIGN', message: `${text}: expected multiples of ${unit}` };
+        const message = `${describe(extent)}: expected multiples of ${unit}`;
+        return { code: 'EXTENT_ALIGN', message };
       }
       if (!this.space.contains(extent)) {
-        return { code: 'EXTENT_RANGE', message: `${text}: outside the memory for files` };
+        return {
+          code: 'EXTENT_RANGE',
+          message: `${describe(extent)}: outside the memory for files`,
+        };
       }
       if (!this.space.isFree(extent)) {
-        return { code: 'EXTENT_OVERLAP', message: `${text}: overlaps an earlier file` };
+        return { code: 'EXTENT_OVERLAP', message: `${describe(extent)}: overlaps an earlier file` };
       }
     }
     const overlap = ownOverlap(extents);
@@ -256,20 +262,21 @@ function placeProblem(fault: Fault): { code: string; message: string } {
 }
 
 function isAligned({ offset, lengthBytes }: Extent, unit: number): boolean {
-  return lengthBytes > 0 && offset % unit === 0 && lengthBytes % unit === 0;
+  // A unit is a power of two, so the quotients are exact; `%` of large numbers is a slow call.
+  return lengthBytes > 0 && Number.isInteger(offset / unit) && Number.isInteger(lengthBytes / unit);
 }
 
 /** An extent that overlaps an earlier one of the same file; there are 16 at most. */
 function ownOverlap(extents: readonly Extent[]): Extent | undefined {
-  return extents.find((one, at) =>
-    extents
-      .slice(0, at)
-      .some(
-        (other) =>
-          other.devindex === one.devindex &&
-          other.offset < one.offset + one.lengthBytes &&
-          one.offset < other.offset + other.lengthBytes,
-      ),
+  if (extents.length === 1) return undefined;
+  return extents.find((one, at) => extents.slice(0, at).some((other) => overlaps(one, other)));
+}
+
+function overlaps(one: Extent, other: Extent): boolean {
+  return (
+    other.devindex === one.devindex &&
+    other.offset < one.offset + one.lengthBytes &&
+    one.offset < other.offset + other.lengthBytes
   );
 }
 

@@ -59,7 +59,7 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   /** Told of each name that a DELETE took away while the kernel refers to what it named. */
   readonly onRemoved?: (parent: number, name: string) => void;
   /** Told when following the log fails; what is known is served on. */
-  readonly onError: (message: string) => void;
+  readonly onError: (message: string, error?: unknown) => void;
 }
 
 /** A file that cannot be served on this node, by its path in the pool. */
@@ -93,7 +93,7 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly references: References;
   readonly #meta: MetaFiles | undefined;
   readonly #daxdevPath: (devindex: number) => string | undefined;
-  readonly #onError: (message: string) => void;
+  readonly #onError: (message: string, error?: unknown) => void;
 
   /** Opens the pool, by its device or over `memory`. */
   constructor(options: FamfsOptions) {
@@ -322,7 +322,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     try {
       this.pool.follow();
     } catch (error) {
-      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`);
+      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`, error);
     }
   }
 

@@ -43,14 +43,10 @@ export class MetaFiles {
 
   /** `order` stands for a log index, by which readdir goes. */
   #file(order: number, name: string, mode: number, offset: number, lengthBytes: number): FileNode {
-    const node = new FileNode(name, this.directory, order, {
-      sizeBytes: lengthBytes,
-      flags: 0,
-      uid: 0,
-      gid: this.#gid,
-      mode,
-      fmap: { type: 'simple', extents: [{ devindex: 0, offset, lengthBytes }] },
-    });
+    const fmap = { type: 'simple' as const, extents: [{ devindex: 0, offset, lengthBytes }] };
+    const access = { flags: 0, uid: 0, gid: this.#gid, mode };
+    const facts = { sizeBytes: lengthBytes, fmap };
+    const node = new FileNode(name, this.directory, order, facts, access);
     this.directory.add(node);
     return node;
   }

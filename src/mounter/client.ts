@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { z } from 'zod';
-import { codeOf, Fault } from '../base/errors.ts';
+import { codeOf, Fault, messageOf } from '../base/errors.ts';
 import {
   faultOf,
   type MounterStatus,
@@ -40,6 +40,17 @@ export class MounterClient {
 
   status(signal?: AbortSignal): Promise<MounterStatus> {
     return this.#ask({ op: 'status' }, mounterStatus, signal);
+  }
+
+  /** What is wrong with a pool on this node; also that its mounter does not answer. */
+  async problemOf(pool: string): Promise<string | undefined> {
+    try {
+      const { pools } = await this.status();
+      const found = pools.find(({ name }) => name === pool);
+      return found === undefined ? `pool ${pool}: this node's mounter has it not` : found.problem;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   async #ask<T>(question: object, result: z.ZodType<T>, signal?: AbortSignal): Promise<T> {

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
@@ -18,6 +18,8 @@ export interface PoolAssignment {
   readonly metaGid: number;
 }
 
+/** open(2): a place in the tree and no more; an ordinary open would wait for a server. */
+const O_PATH = 0o10000000;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5_000;
 /** A server that lived this long was not killed by what its predecessor left it. */
@@ -81,6 +83,13 @@ export class PoolKeeper {
     let reached = 'its server has not answered';
     while (Date.now() < deadline) {
       const state = await this.#follow(path);
+      if (state?.memoryError !== undefined) {
+        throw new Fault(
+          'MEMORY_ERROR',
+          `pool ${name}: its memory failed on this node (${state.memoryError}); move its pods to ` +
+            'another node, then see docs/memory-errors.md',
+        );
+      }
       if (state !== undefined && state.logPosition >= atLeast) return this.#describe(state);
       if (state !== undefined) reached = `its log is followed to ${state.logPosition}`;
       await delay(FOLLOW_PAUSE_MS);
@@ -95,12 +104,13 @@ export class PoolKeeper {
   async status(): Promise<PoolStatus> {
     const state = await this.#follow();
     const { name, device, mountPoint } = this.#assignment;
+    const problem = state?.memoryError ?? this.#problem;
     return {
       name,
       device,
       mountPoint,
       ...(state ? { mount: this.#describe(state) } : {}),
-      ...(this.#problem !== undefined ? { problem: this.#problem } : {}),
+      ...(problem !== undefined ? { problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
     };
@@ -148,7 +158,7 @@ export class PoolKeeper {
     const { name: pool, device: path, metaGid } = this.#assignment;
     const { negotiated, generation } = facts;
     // Held for the spawn alone: a descriptor of its root would keep the mount busy.
-    const root = rootPath === undefined ? undefined : openSync(rootPath, constants.O_DIRECTORY);
+    const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
     try {
       return new ServerProcess(
         this.#serverCommand,
@@ -182,7 +192,10 @@ export class PoolKeeper {
   async #follow(path?: string): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      return await this.#server?.follow(path);
+      const state = await this.#server?.follow(path);
+      // Damage comes, and goes with a repair, while a server serves.
+      if (state !== undefined) this.#problem = state.damage;
+      return state;
     } catch (error) {
       this.#log.debug(`server did not answer: ${messageOf(error)}`);
       return undefined;

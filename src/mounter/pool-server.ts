@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { assert, Fault } from '../base/errors.ts';
+import { assert, codeOf, Fault, messageOf } from '../base/errors.ts';
 import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
 import { References } from '../fs/references.ts';
@@ -26,6 +26,7 @@ export class PoolServer implements Disposable {
   #boot: BootFileSystem | undefined;
   #files: FamfsFileSystem | undefined;
   #responder: Responder;
+  #memoryError: string | undefined;
 
   /** `onRemoved`: told of names that the kernel is to drop; see `FamfsOptions`. */
   constructor(
@@ -40,7 +41,10 @@ export class PoolServer implements Disposable {
     this.#onRemoved = onRemoved;
     this.#references = new References(new CountTable(assignment.referencesPath));
     this.#hooks = {
-      failed: (operation, error) => log.error({ err: error }, operation),
+      failed: (operation, error) => {
+        this.noteError(operation, error);
+        log.error({ err: error }, operation);
+      },
       malformed: (problem) => log.warn(problem),
     };
     const { generation, metaGid } = assignment;
@@ -67,6 +71,16 @@ export class PoolServer implements Disposable {
     }
     this.#waiting.push(message.slice());
     return undefined;
+  }
+
+  /**
+   * Memory that fails makes the pool unhealthy on this node: what can be read is served on, and the
+   * node plugin stages no more of it.
+   */
+  noteError(what: string, error: unknown): void {
+    if (codeOf(error) !== 'MEMORY_ERROR' || this.#memoryError !== undefined) return;
+    this.#memoryError = `${what}: ${messageOf(error)}`;
+    this.#log.error(`pool ${this.#assignment.pool}: memory error: ${this.#memoryError}`);
   }
 
   undelivered(): void {
@@ -103,6 +117,7 @@ export class PoolServer implements Disposable {
       if (!this.#device.send(head, segments)) this.undelivered();
     } catch (error) {
       this.undelivered();
+      this.noteError('a reply to what waited for the log', error);
       this.#log.warn({ err: error }, 'a reply to what waited for the log');
     }
   }
@@ -119,7 +134,11 @@ export class PoolServer implements Disposable {
     return {
       fsUuid: pool.fsUuid,
       logPosition: position,
-      damage: damage?.message,
+      damage:
+        damage &&
+        `its log is damaged at entry ${damage.index} (${damage.message}); files before it are ` +
+          'served; run "famfs-csi repair"',
+      memoryError: this.#memoryError,
       generation: dataPath.generation,
       ...(path === undefined ? {} : { refusals: this.#files.refusalsBelow(path) }),
     };
@@ -139,7 +158,10 @@ export class PoolServer implements Disposable {
       generation: this.#boot?.generation ?? 'buffered',
       metaGid,
       daxdevPath: (devindex) => this.#daxdevPath(devindex),
-      onError: (message) => this.#log.warn(message),
+      onError: (message, error) => {
+        this.noteError('following the log', error);
+        this.#log.warn(message);
+      },
       references: this.#references,
       onRemoved: this.#onRemoved,
       ...(memory ? { memory } : {}),

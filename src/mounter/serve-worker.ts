@@ -38,7 +38,10 @@ function run(input: WorkerInput, port: MessagePort): void {
     hooks: {
       onIdle: () => server.follow(),
       onWake: () => obey(port, server, post),
-      sendFailed: (what, error) => log.warn({ err: error }, what),
+      sendFailed: (what, error) => {
+        server.noteError(what, error);
+        log.warn({ err: error }, what);
+      },
     },
   });
   if (server.isReady) post({ op: 'ready', state: server.state() });

@@ -34,6 +34,8 @@ export interface ServerState {
   readonly logPosition: number;
   /** Why the log is served only up to a point, where it is damaged. */
   readonly damage: string | undefined;
+  /** The first memory error that this server met; it stays until another server serves. */
+  readonly memoryError: string | undefined;
   /** What the kernel turned out to be. */
   readonly generation: Generation;
   /** The first few files below the path that was asked about that cannot be served here. */

@@ -25,8 +25,9 @@ interface MappingFacts {
  * A file or dax device, mapped MAP_SHARED. Offsets and lengths are bytes; a range outside the
  * mapping, or any use after it was disposed, is INVALID. Memory that fails is MEMORY_ERROR.
  *
- * There is no ArrayBuffer over the memory: in Node 20 none can be longer than 4 GiB, and a view
- * that outlives the mapping would fault. The addon gets handle, offset and length.
+ * There is no ArrayBuffer over the memory: a load through one is not guarded, so failed memory, or
+ * a view that outlives the mapping, would kill the process; and in Node 20 a Uint8Array ends at
+ * 4 GiB. The addon gets handle, offset and length.
  */
 export class Mapping implements SharedMemory {
   readonly path: string;

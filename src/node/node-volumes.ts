@@ -1,5 +1,5 @@
 import { mkdir, readdir, realpath, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { codeOf, Fault } from '../base/errors.ts';
 import { KeyedLock } from '../base/keyed-lock.ts';
 import type { VolumeContext } from '../csi/volume-context.ts';
@@ -25,6 +25,8 @@ export interface PublishRequest {
 export interface VolumeStats {
   readonly bytes: number;
   readonly files: number;
+  /** Why the volume's pool is not healthy on this node; undefined: it is. */
+  readonly problem: string | undefined;
 }
 
 /** The mount operations that the node needs; `src/native/mounts.ts` on a real node. */
@@ -41,6 +43,8 @@ export interface PoolMounts {
     atLeast: number,
     options: { path: string; signal?: AbortSignal | undefined },
   ): Promise<PoolMount>;
+  /** What is wrong with a pool on this node, or undefined. */
+  problemOf(pool: string): Promise<string | undefined>;
 }
 
 const FS_TYPE = 'fuse.famfs';
@@ -62,8 +66,8 @@ export class NodeVolumes {
 
   /**
    * Binds `<pool mount>/<volume>` to the staging path. PRECONDITION where this node cannot give
-   * the data path that the volume asks for, cannot serve one of its files, or has another pool under
-   * that name; NOT_FOUND for a volume that the log does not have.
+   * the data path that the volume asks for, cannot serve one of its files, or has another pool
+   * under that name; NOT_FOUND for a volume that the log does not have.
    */
   stage(request: StageRequest, signal?: AbortSignal): Promise<void> {
     return this.#locks.run(request.volumeId, async () => {
@@ -150,9 +154,12 @@ export class NodeVolumes {
     });
   }
 
-  /** Sizes of the volume's files; NOT_FOUND unless the volume is mounted at exactly this path. */
+  /**
+   * Sizes of the volume's files; NOT_FOUND unless the volume is mounted at exactly this path. No
+   * volume is at a relative one: csi-sanity asks for `some/path` and expects NOT_FOUND.
+   */
   async stats(volumeId: string, volumePath: string): Promise<VolumeStats> {
-    const path = await canonical(volumePath);
+    const path = isAbsolute(volumePath) ? await canonical(volumePath) : volumePath;
     const there = this.#at(path);
     if (there?.fsType !== FS_TYPE || there.root !== rootOf(volumeId)) {
       throw new Fault('NOT_FOUND', `volume_path ${path}: volume ${volumeId} is not mounted here`);
@@ -162,7 +169,12 @@ export class NodeVolumes {
     const sizes = await Promise.all(
       files.map(async ({ name }) => (await stat(join(path, name))).size),
     );
-    return { bytes: sizes.reduce((sum, size) => sum + size, 0), files: files.length };
+    return {
+      bytes: sizes.reduce((sum, size) => sum + size, 0),
+      files: files.length,
+      // The mounter names a pool's mount by the pool.
+      problem: await this.#pools.problemOf(there.source),
+    };
   }
 
   /** Operations that run now, for metrics and for finding one that hangs. */
@@ -256,8 +268,8 @@ function checkFiles({ refusals = [], ...mounted }: PoolMount, volumeId: string):
   const others = refusals.length > 1 ? `, and ${refusals.length - 1} others at least` : '';
   const advice =
     mounted.dataPath === 'dax'
-      ? 'use a node whose kernel is push2, or make the volume anew with chunks of 2 MiB or more in ' +
-        'a pool with an alloc unit of 2 MiB, on its first device'
+      ? 'use a node whose kernel is push2, or make the volume anew with chunks of 2 MiB or more, ' +
+        'in a pool with an alloc unit of 2 MiB, on its first device'
       : 'give the mounter of this node all devices of the pool';
   throw new Fault(
     'PRECONDITION',

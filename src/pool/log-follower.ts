@@ -1,5 +1,6 @@
-import { Fault } from '../base/errors.ts';
+import { Fault, isFault } from '../base/errors.ts';
 import { getU64 } from '../base/numbers.ts';
+import { decodeLogEntry } from '../format/log-entry.ts';
 import {
   decodeLogHeader,
   ENTRY_BYTES,
@@ -14,15 +15,16 @@ import { Replica } from '../format/replica.ts';
 import { decodeSuperblock, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
 
-/** Entries that are copied out of shared memory at once while replaying: half a MiB. */
-const BATCH_ENTRIES = 964;
+/** Entries that are copied out of shared memory at once while replaying: 64 KiB, as caches like. */
+const BATCH_ENTRIES = 120;
 
 /**
  * One host's view of a pool's log: opened once, then followed at its tail.
  *
  * Invariants:
  * - `replica` is what entries [0, replica.position) say, always a prefix of the log.
- * - An entry is read only after `next_index` was seen above it, and never read again.
+ * - An entry is read only after `next_index` was seen above it, and never read again; except the
+ *   damaged one that replay stopped at, which a repair may replace.
  * - Nothing here writes to the memory.
  */
 export class LogFollower {
@@ -31,6 +33,8 @@ export class LogFollower {
   /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
   readonly #onRemove: (node: Node) => void;
   #replica: Replica;
+  /** Set for good once next_index was seen to go back: what is applied may be of no log at all. */
+  #wentBack: Fault | undefined;
 
   /**
    * Reads and checks superblock and log header, and replays the whole log.
@@ -52,27 +56,30 @@ export class LogFollower {
 
   /** The log header as it is in memory now, checked. */
   header(): LogHeader {
-    const header = decodeLogHeader(this.memory.read(LOG_OFFSET, LOG_HEADER_BYTES));
-    if (header.logLengthBytes !== this.superblock.logLengthBytes) {
-      throw new Fault(
-        'CORRUPT',
-        `log header: length is ${header.logLengthBytes}, the superblock says ` +
-          `${this.superblock.logLengthBytes}; run "famfs-csi check"`,
-      );
+    try {
+      return readLogHeader(this.memory, this.superblock);
+    } catch (error) {
+      if (!isFault(error) || error.code !== 'CORRUPT') throw error;
+      const text = `${error.message}; "famfs-csi repair" says what can be done`;
+      throw new Fault('CORRUPT', text, { cause: error });
     }
-    return header;
   }
 
   /**
    * Applies what was appended since the last call; costs one cache line when that is nothing.
    * Returns the position: the index of the next entry to apply. CORRUPT if next_index is beyond
-   * the log or went back.
+   * the log or went back. A log that was repaired where replay had stopped is replayed anew.
    */
   follow(): number {
-    const replica = this.#replica;
+    if (this.#wentBack !== undefined) throw this.#wentBack;
     const bytes = this.memory.read(LOG_OFFSET + NEXT_INDEX_OFFSET, 8);
     const nextIndex = getU64(new DataView(bytes.buffer, bytes.byteOffset), 0, 'log next_index');
-    if (nextIndex === replica.position || replica.damage !== undefined) return replica.position;
+    if (this.#replica.damage !== undefined) {
+      if (!this.#isRepaired(nextIndex)) return this.#replica.position;
+      this.#replica = this.#newReplica();
+    }
+    const replica = this.#replica;
+    if (nextIndex === replica.position) return replica.position;
     this.#checkNextIndex(nextIndex);
     while (replica.position < nextIndex && replica.damage === undefined) {
       const first = replica.position;
@@ -86,8 +93,18 @@ export class LogFollower {
 
   /** Forgets everything and replays from the start: after a failed write left doubt. */
   reload(): void {
+    this.#wentBack = undefined;
     this.#replica = this.#newReplica();
     this.follow();
+  }
+
+  /** Whether the log now ends before the damaged entry, or has another one in its place. */
+  #isRepaired(nextIndex: number): boolean {
+    const { position } = this.#replica;
+    if (nextIndex <= position) return nextIndex === position;
+    const bytes = this.memory.read(LOG_OFFSET + entryOffset(position), ENTRY_BYTES);
+    const decoded = decodeLogEntry(bytes, position);
+    return decoded.ok || !decoded.damage;
   }
 
   #newReplica(): Replica {
@@ -104,16 +121,31 @@ export class LogFollower {
       );
     }
     if (nextIndex < position) {
-      throw new Fault(
+      this.#wentBack = new Fault(
         'CORRUPT',
         `log header: next_index went back from ${position} to ${nextIndex}; the pool was ` +
-          'formatted anew or damaged; stop its users and run "famfs-csi check"',
+          'formatted anew or damaged, or its log was cut by a repair; run "famfs-csi check", ' +
+          'then restart this process',
       );
+      throw this.#wentBack;
     }
   }
 }
 
-/** The superblock of a device, checked, also against the length of the device. */
+/** The log header, checked; CORRUPT where it is not what the superblock and format.md demand. */
+export function readLogHeader(memory: SharedMemory, superblock: Superblock): LogHeader {
+  const header = decodeLogHeader(memory.read(LOG_OFFSET, LOG_HEADER_BYTES));
+  if (header.logLengthBytes !== superblock.logLengthBytes) {
+    throw new Fault(
+      'CORRUPT',
+      `log header: length is ${header.logLengthBytes}, the superblock says ` +
+        `${superblock.logLengthBytes}`,
+    );
+  }
+  return header;
+}
+
+/** The superblock, checked, of a memory that is as long as it says. */
 export function readSuperblock(memory: SharedMemory): Superblock {
   const length = Math.min(SUPERBLOCK_BYTES, memory.lengthBytes);
   const superblock = decodeSuperblock(memory.read(0, length));

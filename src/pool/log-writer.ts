@@ -9,6 +9,7 @@ import {
 } from '../format/log-header.ts';
 import type { Replica } from '../format/replica.ts';
 import type { LogFollower } from './log-follower.ts';
+import { type Remnant, recover } from './recovery.ts';
 
 /** What a plan wants appended, and what its caller gets once readers can see it. */
 export interface Plan<T> {
@@ -48,14 +49,25 @@ export class LogWriter {
   readonly #follower: LogFollower;
   readonly #lock: WriterLock;
   readonly #mayWrite: () => void;
+  readonly #onRecovery: (found: Remnant) => void;
   #queue: Waiting[] = [];
   #draining = false;
+  #isRecovered = false;
 
-  /** `mayWrite` throws (READ_ONLY) where this host may not append at all. */
-  constructor(follower: LogFollower, lock: WriterLock, mayWrite: () => void) {
+  /**
+   * `mayWrite` throws (READ_ONLY) where this host may not append at all. `onRecovery` is told what
+   * an earlier writer left half-made, before the first append.
+   */
+  constructor(
+    follower: LogFollower,
+    lock: WriterLock,
+    mayWrite: () => void,
+    onRecovery: (found: Remnant) => void = () => {},
+  ) {
     this.#follower = follower;
     this.#lock = lock;
     this.#mayWrite = mayWrite;
+    this.#onRecovery = onRecovery;
   }
 
   /**
@@ -101,6 +113,7 @@ export class LogWriter {
     const follower = this.#follower;
     follower.follow();
     this.#mayWrite();
+    this.#recoverOnce();
     const first = follower.replica.position;
     const images: Uint8Array[] = [];
     const staged: Staged[] = [];
@@ -115,10 +128,18 @@ export class LogWriter {
       if (images.length > 0) this.#writeEntries(first, images);
     } catch (error) {
       // The replica may be ahead of the memory, or the memory ahead of us: only the log knows.
+      this.#isRecovered = false;
       follower.reload();
       throw error;
     }
     for (const { waiting, result } of staged) waiting.resolve(result);
+  }
+
+  /** Before the first append, and the first after a failed one: see `recover`. */
+  #recoverOnce(): void {
+    if (this.#isRecovered) return;
+    for (const found of recover(this.#follower)) this.#onRecovery(found);
+    this.#isRecovered = true;
   }
 
   /** The plan's wish, or undefined where it threw or cannot be had: its caller is told. */

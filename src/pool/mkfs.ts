@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Fault, isFault } from '../base/errors.ts';
 import { formatSize, isPowerOfTwo, MiB } from '../base/numbers.ts';
 import {
+  decodeLogHeader,
   encodeLogHeader,
   LOG_HEADER_BYTES,
   LOG_OFFSET,
@@ -110,5 +111,20 @@ function describeContent(memory: SharedMemory): string | undefined {
     if (error.code !== 'NOT_FAMFS') return `a famfs superblock (${error.message})`;
   }
   const log = memory.read(LOG_OFFSET, LOG_HEADER_BYTES);
-  return recognise(start) ?? (log.some((byte) => byte !== 0) ? 'data where a log goes' : undefined);
+  if (log.every((byte) => byte === 0)) return recognise(start);
+  return recognise(start) ?? describeOrphanLog(log);
+}
+
+/** What an mkfs leaves that was cut short: its log header, or the one that was there before. */
+function describeOrphanLog(bytes: Uint8Array): string {
+  try {
+    const { nextIndex } = decodeLogHeader(bytes);
+    return nextIndex === 0
+      ? 'the empty log of an mkfs that was cut short (no superblock, no files)'
+      : `a log of ${nextIndex} entries without a superblock: an mkfs over a famfs pool was cut ` +
+          'short, or the superblock is lost; nothing leads to the old files but this log';
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    return 'data where a log goes';
+  }
 }

@@ -7,6 +7,7 @@ import { DeviceLock } from './device-lock.ts';
 import { LogFollower } from './log-follower.ts';
 import { LogWriter, type Plan } from './log-writer.ts';
 import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
+import type { Remnant } from './recovery.ts';
 
 export interface PoolOptions {
   /** The name that users know the pool by: in StorageClass parameters and messages. */
@@ -18,6 +19,8 @@ export interface PoolOptions {
   readonly systemUuid?: string;
   /** Told of every node that a DELETE takes away, during the first replay too. */
   readonly onRemove?: (node: Node) => void;
+  /** Told, before the first append, what an earlier writer left half-made. */
+  readonly onRecovery?: (found: Remnant) => void;
 }
 
 /** One famfs instance as this host has it: its memory mapped, its log followed and written. */
@@ -35,8 +38,11 @@ export class Pool implements Disposable {
     this.#memory = memory;
     this.#systemUuid = options.systemUuid;
     this.#follower = new LogFollower(memory, options.onRemove);
-    this.#writer = new LogWriter(this.#follower, new DeviceLock(options.device), () =>
-      this.assertAppendable(),
+    this.#writer = new LogWriter(
+      this.#follower,
+      new DeviceLock(options.device),
+      () => this.assertAppendable(),
+      options.onRecovery,
     );
   }
 
@@ -94,7 +100,8 @@ export class Pool implements Disposable {
       throw new Fault(
         'READ_ONLY',
         `pool ${this.name}: its log is damaged at entry ${damage.index} (${damage.message}); ` +
-          'files before it are served, nothing is allocated until it is repaired',
+          'files before it are served, nothing is allocated until it is repaired; run ' +
+          `"famfs-csi repair ${this.device}", which says what can be saved`,
       );
     }
     if (!this.#memory.writable || this.#systemUuid === undefined) {

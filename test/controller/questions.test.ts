@@ -181,6 +181,7 @@ describe('ControllerGetCapabilities', () => {
       'PUBLISH_READONLY',
       'PUBLISH_UNPUBLISH_VOLUME',
       'SINGLE_NODE_MULTI_WRITER',
+      'VOLUME_CONDITION',
     ]);
     const told = await failure(harness.controller.controllerExpandVolume({ volume_id: 'v' }));
     expect(told).toMatch(/^UNIMPLEMENTED/);

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { codeOf, Fault, messageOf } from '../../src/base/errors.ts';
 import type { VolumeContext } from '../../src/csi/volume-context.ts';
@@ -55,6 +55,7 @@ class FakeMounts implements Mounts {
 
 let folder: string;
 let mounts: FakeMounts;
+let problem: string | undefined;
 let volumes: NodeVolumes;
 let mounted: PoolMount;
 let askedFor: number[];
@@ -93,6 +94,7 @@ const failure = async (promise: Promise<unknown>) => {
 };
 
 beforeEach(() => {
+  problem = undefined;
   folder = mkdtempSync(join(tmpdir(), 'famfs-node-test-'));
   mkdirSync(at('pool', 'vol'), { recursive: true });
   writeFileSync(at('pool', 'vol', 'data'), 'x'.repeat(1000));
@@ -111,7 +113,7 @@ beforeEach(() => {
     askedFor.push(atLeast);
     return mounted;
   };
-  volumes = new NodeVolumes({ poolMount }, mounts);
+  volumes = new NodeVolumes({ poolMount, problemOf: async () => problem }, mounts);
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -232,7 +234,15 @@ describe('node stats', () => {
     await stage();
     mkdirSync(at('staging'), { recursive: true });
     writeFileSync(at('staging', 'data'), 'x'.repeat(1000));
-    expect(await volumes.stats('vol', at('staging'))).toEqual({ bytes: 1000, files: 1 });
+    const stats = await volumes.stats('vol', at('staging'));
+    expect(stats).toEqual({ bytes: 1000, files: 1, problem: undefined });
+  });
+
+  test('says what is wrong with the pool of the volume on this node', async () => {
+    await stage();
+    mkdirSync(at('staging'), { recursive: true });
+    problem = 'its memory failed';
+    expect((await volumes.stats('vol', at('staging'))).problem).toBe('its memory failed');
   });
 
   test('says NOT_FOUND for another volume, and for a path that is no mount of it', async () => {
@@ -240,5 +250,13 @@ describe('node stats', () => {
     expect(await failure(volumes.stats('other', at('staging')))).toMatch(/^NOT_FOUND/);
     expect(await failure(volumes.stats('vol', at('target')))).toMatch(/^NOT_FOUND/);
     expect(await failure(volumes.stats('vol', at('pool')))).toMatch(/^NOT_FOUND/);
+  });
+
+  test('says NOT_FOUND for a relative path, even of where the volume is', async () => {
+    await stage();
+    const path = relative(process.cwd(), at('staging'));
+    expect(await failure(volumes.stats('vol', path))).toBe(
+      `NOT_FOUND volume_path ${path}: volume vol is not mounted here`,
+    );
   });
 });

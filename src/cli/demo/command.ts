@@ -1,11 +1,13 @@
 import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { Fault, isFault, messageOf } from '../../base/errors.ts';
+import { codeOf, Fault, isFault, messageOf } from '../../base/errors.ts';
 import { formatSize, GiB } from '../../base/numbers.ts';
 import { reexecUnprivileged } from '../namespace.ts';
 import { integerArgument, sizeArgument } from '../options.ts';
 import { EXIT_PROBLEMS, userCommand } from '../program.ts';
 import { Demo } from './demo.ts';
+import { leftovers } from './leftovers.ts';
 import { LocalCluster } from './local-cluster.ts';
 import { copyIn, verify } from './programs.ts';
 import { Steps } from './steps.ts';
@@ -31,9 +33,9 @@ export function demoCommand(main: string): Command {
     .option('--nodes <n>', 'how many nodes', integerArgument(1, 16), 2)
     .option('--keep', 'leave it running, with commands to look around, until Ctrl-C')
     .action(async (options: DemoArguments) => {
-      checkDataset(options.data);
+      const datasetBytes = sizeOfDataset(options.data);
       const inNamespace = await reexecUnprivileged(process.argv.slice(1));
-      process.exitCode = inNamespace ?? (await runDemo(main, options));
+      process.exitCode = inNamespace ?? (await runDemo(main, datasetBytes, options));
     });
 }
 
@@ -46,58 +48,82 @@ export function podCommands(): Command[] {
   return [program('pod-write', copyIn), program('pod-verify', verify)];
 }
 
-function checkDataset(path: string): void {
+function sizeOfDataset(path: string): number {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isFile() || found.size === 0) {
     throw new Fault('INVALID', `--data: ${path} is not a file with data; give one that exists`);
   }
+  return found.size;
 }
 
-async function runDemo(main: string, options: DemoArguments): Promise<number> {
-  const interrupt = new AbortController();
-  const stop = (signal: string) =>
-    interrupt.abort(new Fault('UNAVAILABLE', `stopped by ${signal}`));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+async function runDemo(main: string, datasetBytes: number, options: DemoArguments) {
+  const signal = interruption();
   const cluster = new LocalCluster({ main, nodes: options.nodes });
-  const steps = new Steps(interrupt.signal, print);
+  const steps = new Steps(signal, print);
   const demo = new Demo({
     cluster,
     steps,
+    signal,
     main,
-    dataset: options.data,
+    dataset: resolve(options.data),
+    datasetBytes,
     fabricBytes: options.size,
   });
   try {
     await demo.setUp();
     const bytes = await demo.share();
-    const ok = `demo: ok, ${bytes} bytes (${formatSize(bytes)}) shared by ${options.nodes} nodes`;
-    if (options.keep) {
-      await keepUntil(interrupt.signal, demo);
-      demo.closeClients();
-      await cluster.stop();
-    } else {
-      await demo.tearDown();
-      await demo.cleanUp();
-    }
-    print(ok);
+    if (options.keep) await keepUntil(signal, demo);
+    else await demo.tearDown();
+    await demo.cleanUp();
+    const nodes = options.nodes === 1 ? '1 node' : `${options.nodes} nodes`;
+    print(`demo: ok, ${bytes} bytes (${formatSize(bytes)}) shared by ${nodes}`);
     return 0;
   } catch (error) {
     demo.closeClients();
-    const interrupted = interrupt.signal.aborted;
-    await cluster.stop({ keepLogs: !interrupted });
-    const text = isFault(error) || interrupted ? messageOf(error) : String((error as Error).stack);
-    print(`demo: failed at "${steps.current}": ${text}`);
-    print(interrupted ? 'nothing is left behind' : `logs: ${cluster.logs}`);
+    print(`demo: failed at "${steps.current}": ${explain(error)}`);
+    await cleanUp(cluster, { keepLogs: !signal.aborted });
     return EXIT_PROBLEMS;
   }
+}
+
+/** Aborts when the user wants it to end: Ctrl-C, or nobody reads the output any more. */
+function interruption(): AbortSignal {
+  const interrupt = new AbortController();
+  const stop = (why: string) => interrupt.abort(new Fault('UNAVAILABLE', `stopped by ${why}`));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  process.stdout.on('error', (error) => stop(`its output's end (${codeOf(error)})`));
+  return interrupt.signal;
+}
+
+/** After a failure: takes everything away, and says what is there to be read, or stays. */
+async function cleanUp(cluster: LocalCluster, { keepLogs }: { keepLogs: boolean }): Promise<void> {
+  try {
+    await cluster.stop({ keepLogs });
+  } catch (error) {
+    print(`clean up: ${explain(error)}`);
+  }
+  const left = leftovers(cluster, { keptLogs: keepLogs });
+  if (left.length > 0) print(`left behind: ${left.join(', ')}`);
+  else if (!keepLogs) print('nothing is left behind');
+  if (keepLogs) print(`logs: ${cluster.logs}`);
+}
+
+/** What was foreseen, here or by the driver over gRPC, is a sentence; of the rest the stack. */
+function explain(error: unknown): string {
+  const isStatus = typeof (error as { code?: unknown } | null)?.code === 'number';
+  if (isFault(error) || isStatus) return messageOf(error);
+  return String((error as Error).stack ?? error);
 }
 
 /** Resolves at Ctrl-C, which then is no failure but the wish to clean up. */
 async function keepUntil(signal: AbortSignal, demo: Demo): Promise<void> {
   print('\nIt is all still running. Look around:');
-  for (const hint of demo.hints()) print(`  ${hint}`);
+  for (const [what, command] of demo.hints()) print(`  ${`${what}:`.padEnd(15)} ${command}`);
   print('Ctrl-C cleans up.');
   const alive = setInterval(() => {}, 60_000);
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve());
+    if (signal.aborted) resolve();
+  });
   clearInterval(alive);
 }

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process';
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Fault, messageOf } from '../../base/errors.ts';
 import { formatSize } from '../../base/numbers.ts';
 import { type CsiClient, connectCsi } from '../../csi/client.ts';
@@ -11,24 +10,28 @@ import { createEmulatedDevice } from '../../pool/emulated-device.ts';
 import { systemUuid } from '../../pool/identity.ts';
 import { mkfs } from '../../pool/mkfs.ts';
 import { drawMemory } from '../memory-picture.ts';
+import { enterNamespace } from '../namespace.ts';
 import { regionsOf } from '../tools/map.ts';
 import { openForReading } from '../tools/pools.ts';
 import { leftovers } from './leftovers.ts';
 import { type LocalCluster, type LocalNode, POOL } from './local-cluster.ts';
 import type { ProgramReport } from './programs.ts';
+import { commandLine, runCommand } from './shell.ts';
 import type { Steps } from './steps.ts';
-
-const run = promisify(execFile);
 
 const VOLUME = 'demo-dataset';
 const READY_MS = 15_000;
+const RETRY_MS = 50;
 
 export interface DemoOptions {
   readonly cluster: LocalCluster;
   readonly steps: Steps;
+  /** Ends what runs, at once. */
+  readonly signal: AbortSignal;
   /** Path of the executable script, for the pods' programs. */
   readonly main: string;
   readonly dataset: string;
+  readonly datasetBytes: number;
   readonly fabricBytes: number;
 }
 
@@ -44,7 +47,6 @@ interface Host {
 /** The product's main job, step by step, on a cluster of separate processes on this machine. */
 export class Demo {
   readonly #options: DemoOptions;
-  readonly #datasetBytes: number;
   #controller: CsiClient | undefined;
   #hosts: Host[] = [];
   #context: Record<string, string> = {};
@@ -52,7 +54,6 @@ export class Demo {
 
   constructor(options: DemoOptions) {
     this.#options = options;
-    this.#datasetBytes = statSync(options.dataset).size;
   }
 
   /** Makes the fabric, starts every process, and publishes the volume in a pod on every node. */
@@ -65,7 +66,7 @@ export class Demo {
 
   /** Shares the dataset. Returns the number of bytes that every node has seen. */
   async share(): Promise<number> {
-    const { steps, dataset } = this.#options;
+    const { steps } = this.#options;
     const [writer, ...readers] = this.#hosts;
     if (writer === undefined) throw new Fault('INVALID', '--nodes: found 0, expected 1 or more');
     const written = await steps.step(`pod on ${writer.node.name} writes`, async () => {
@@ -82,7 +83,7 @@ export class Demo {
       });
     }
     const last = readers.at(-1) ?? writer;
-    await steps.step(`sha256sum, cmp, dd on ${last.node.name}`, () => ordinaryTools(last, dataset));
+    await steps.step(`sha256sum, cmp, dd on ${last.node.name}`, () => this.#ordinaryTools(last));
     for (const reader of readers) await this.#refusesWrites(reader);
     this.#draw();
     return written.bytes;
@@ -109,7 +110,7 @@ export class Demo {
   /** Removes everything and looks whether anything is left. */
   async cleanUp(): Promise<void> {
     const { steps, cluster } = this.#options;
-    await steps.step('clean up', async () => {
+    await steps.lastStep('clean up', async () => {
       this.closeClients();
       await cluster.stop();
       const left = leftovers(cluster);
@@ -123,16 +124,19 @@ export class Demo {
     for (const { csi } of this.#hosts) csi.close();
   }
 
-  /** Commands to look around with, for `--keep`. */
-  hints(): string[] {
+  /** What to look at while it runs, and the commands for it, for `--keep`. */
+  hints(): [string, string][] {
     const { cluster, main } = this.#options;
-    const tool = `${process.execPath} ${main}`;
+    const tool = (...words: string[]) => commandLine([process.execPath, main, ...words]);
     return [
-      ...this.#hosts.map(({ target, node }) => `pod on ${node.name}:  ls -l ${target}`),
-      `the log:        ${tool} ls -r ${cluster.fabric}`,
-      `the memory:     ${tool} map ${cluster.fabric}`,
-      `the check:      ${tool} check ${cluster.fabric}`,
-      `the logs:       tail -f ${cluster.logs}/*.log`,
+      ...this.#hosts.map(({ target, node }): [string, string] => [
+        `pod on ${node.name}`,
+        commandLine([...enterNamespace(), 'ls', '-l', target]),
+      ]),
+      ['the log', tool('ls', '-r', cluster.fabric)],
+      ['the memory', tool('map', cluster.fabric)],
+      ['the check', tool('check', cluster.fabric)],
+      ['the logs', `tail -f ${commandLine([cluster.logs])}/*.log`],
     ];
   }
 
@@ -142,8 +146,9 @@ export class Demo {
   }
 
   async #makeFabric(): Promise<void> {
-    const { steps, cluster, fabricBytes } = this.#options;
+    const { steps, cluster, fabricBytes, datasetBytes } = this.#options;
     await steps.step('make an emulated fabric', () => {
+      checkRoom(dirname(cluster.fabric), datasetBytes);
       createEmulatedDevice(cluster.fabric, fabricBytes);
       return [undefined, `${formatSize(fabricBytes)}, sparse, at ${cluster.fabric}`];
     });
@@ -155,23 +160,23 @@ export class Demo {
   }
 
   async #startProcesses(): Promise<void> {
-    const { steps, cluster } = this.#options;
+    const { steps, cluster, signal } = this.#options;
     await steps.step('start the controller', async () => {
       const pid = cluster.startController();
-      this.#controller = connectCsi(cluster.controllerSocket);
+      this.#controller = connectCsi(cluster.controllerSocket, { signal });
       const info = await this.#ready(this.#controller);
       return [undefined, `${info}, process ${pid}`];
     });
     for (const [at, node] of cluster.nodes.entries()) {
       const path = await steps.step(`start mounter and plugin of ${node.name}`, async () => {
         const pids = [cluster.startMounter(node), cluster.startNode(node)];
-        const csi = connectCsi(node.csiSocket);
+        const csi = connectCsi(node.csiSocket, { signal });
         const staging = join(node.kubeletDir, 'staging', VOLUME);
         const target = join(node.kubeletDir, 'pods', 'pod', 'volume');
         this.#hosts.push({ node, csi, staging, target, readOnly: at > 0 });
         await this.#ready(csi);
         const client = new MounterClient(node.mounterSocket);
-        const mounted = await this.#retry(() => client.poolMount(POOL, 0));
+        const mounted = await this.#retry(() => client.poolMount(POOL, 0, { signal }));
         return [mounted, `processes ${pids.join(', ')}; mounted at ${mounted.mountPoint}`];
       });
       if (at === 0) steps.lines([`data path: ${path.dataPath}, since ${path.dataPathReason}`]);
@@ -183,7 +188,7 @@ export class Demo {
     await steps.step('CreateVolume', async () => {
       const { volume } = await this.#csi.controller.createVolume({
         name: VOLUME,
-        capacity_range: { required_bytes: String(this.#datasetBytes) },
+        capacity_range: { required_bytes: String(this.#options.datasetBytes) },
         volume_capabilities: [capability()],
         parameters: { pool: POOL, dataPath: 'any' },
       });
@@ -219,26 +224,42 @@ export class Demo {
   }
 
   async #refusesWrites({ node, target }: Host): Promise<void> {
+    const file = join(target, 'data');
     await this.#options.steps.step(`a write on ${node.name} is refused`, async () => {
-      const file = join(target, 'data');
-      const failed = await run('dd', [
-        'if=/dev/zero',
-        `of=${file}`,
-        'count=1',
-        'conv=notrunc',
-      ]).then(
-        () => undefined,
-        (error: unknown) => messageOf(error),
-      );
-      if (failed === undefined) throw new Fault('INTERNAL', `${file}: dd could write to it`);
-      return [undefined, /Read-only file system/.exec(failed)?.[0] ?? failed.trim()];
+      const said = await this.#run('dd', 'if=/dev/zero', `of=${file}`, 'count=1', 'conv=notrunc')
+        .then(() => 'dd could write to it')
+        .catch(messageOf);
+      const refused = /Read-only file system/.exec(said);
+      if (refused === null) throw new Fault('INTERNAL', `${file}: ${said}`);
+      return [undefined, refused[0]];
     });
   }
 
   async #program(name: string, { target }: Host): Promise<ProgramReport> {
     const { main, dataset } = this.#options;
-    const { stdout } = await run(process.execPath, [main, name, dataset, join(target, 'data')]);
-    return JSON.parse(stdout) as ProgramReport;
+    const report = await this.#run(process.execPath, main, name, dataset, join(target, 'data'));
+    return JSON.parse(report) as ProgramReport;
+  }
+
+  /** Programs that know nothing of famfs, on the reader's side. */
+  async #ordinaryTools({ target }: Host): Promise<[undefined, string]> {
+    const { dataset } = this.#options;
+    const file = join(target, 'data');
+    // A backslash comes first where the file's name had to be escaped.
+    const hash = (text: string) => text.replace(/^\\/, '').slice(0, 64);
+    const ours = hash(await this.#run('sha256sum', file));
+    if (ours !== hash(await this.#run('sha256sum', dataset))) {
+      throw new Fault('CORRUPT', `${file}: sha256 ${ours} is not the dataset's`);
+    }
+    await this.#run('cmp', file, dataset);
+    const pipe = 'dd if="$1" bs=1M status=none | sha256sum';
+    const piped = hash(await this.#run('sh', '-c', pipe, 'sh', file));
+    if (piped !== ours) throw new Fault('CORRUPT', `${file}: dd read sha256 ${piped}`);
+    return [undefined, `they agree: sha256 ${ours.slice(0, 16)}…`];
+  }
+
+  #run(...command: string[]): Promise<string> {
+    return runCommand(command, this.#options.signal);
   }
 
   #draw(): void {
@@ -264,7 +285,7 @@ export class Demo {
       } catch (error) {
         this.#options.cluster.processes.assertRunning();
         if (Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await delay(RETRY_MS, undefined, { signal: this.#options.signal });
       }
     }
   }
@@ -277,14 +298,15 @@ function capability() {
   } as const;
 }
 
-/** Programs that know nothing of famfs, on the reader's side. */
-async function ordinaryTools({ target }: Host, dataset: string): Promise<[undefined, string]> {
-  const file = join(target, 'data');
-  const [ours, theirs] = await Promise.all([run('sha256sum', [file]), run('sha256sum', [dataset])]);
-  const sum = ours.stdout.split(' ')[0] ?? '';
-  if (sum !== theirs.stdout.split(' ')[0]) throw new Fault('CORRUPT', `${file}: sha256 ${sum}`);
-  await run('cmp', [file, dataset]);
-  const piped = await run('sh', ['-c', 'dd if="$1" bs=1M status=none | sha256sum', 'sh', file]);
-  if (!piped.stdout.startsWith(sum)) throw new Fault('CORRUPT', `${file}: dd read ${piped.stdout}`);
-  return [undefined, `they agree: sha256 ${sum.slice(0, 16)}…`];
+/** A sparse file takes its memory as it is written: too little would show up in mid-copy only. */
+function checkRoom(directory: string, neededBytes: number): void {
+  const { blocks, bavail, bsize } = statfsSync(directory);
+  // None at all: a memory file system without a limit.
+  if (blocks === 0 || bavail * bsize >= neededBytes) return;
+  throw new Fault(
+    'NO_SPACE',
+    `${directory}: has ${formatSize(bavail * bsize)} free, the dataset takes ` +
+      `${formatSize(neededBytes)}; give a smaller --data, or more memory: ` +
+      `mount -o remount,size=2G ${directory}`,
+  );
 }

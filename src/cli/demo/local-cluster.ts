@@ -1,7 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { codeOf, Fault, messageOf } from '../../base/errors.ts';
 import { readMountInfo, unmount } from '../../native/mounts.ts';
+import { endServers } from './fabric-users.ts';
 import { Processes } from './processes.ts';
 
 export const POOL = 'demo';
@@ -36,7 +38,7 @@ export class LocalCluster implements AsyncDisposable {
   readonly processes: Processes;
 
   constructor(options: LocalClusterOptions) {
-    this.directory = mkdtempSync(join(tmpdir(), 'famfs-'));
+    this.directory = makeDirectory();
     this.logs = this.#folder('logs');
     this.fabric = join('/dev/shm', basename(this.directory));
     this.processes = new Processes(options.main, this.logs);
@@ -90,14 +92,16 @@ export class LocalCluster implements AsyncDisposable {
   }
 
   /**
-   * Plugins end first, then every mount goes, then the mounters, whose servers have ended with
-   * their mounts. `keepLogs`: leaves the logs' directory for a user to read.
+   * Every mount goes, then every process; the servers end with their mounts. `keepLogs`: leaves the
+   * logs' directory for a user to read. BUSY, and no directory is touched, if a mount stays.
    */
   async stop(options: { keepLogs?: boolean } = {}): Promise<void> {
-    for (const mountPoint of this.mounts()) unmount(mountPoint, { detach: true });
+    this.#unmountAll();
     await this.processes.stopAll();
-    // A keeper that was about to mount when the others went.
-    for (const mountPoint of this.mounts()) unmount(mountPoint, { detach: true });
+    // What a keeper or a plugin was about to mount when the others went.
+    const stuck = this.#unmountAll();
+    if (stuck.length > 0) throw new Fault('BUSY', `cannot be unmounted: ${stuck.join('; ')}`);
+    await endServers(this.fabric);
     rmSync(this.fabric, { force: true });
     const folders = options.keepLogs
       ? ['controller', ...this.nodes.map(({ name }) => name)].map((at) => join(this.directory, at))
@@ -109,9 +113,35 @@ export class LocalCluster implements AsyncDisposable {
     await this.stop();
   }
 
+  /** Returns why what stays could not be unmounted. */
+  #unmountAll(): string[] {
+    const stuck: string[] = [];
+    for (const mountPoint of this.mounts()) {
+      try {
+        unmount(mountPoint, { detach: true });
+      } catch (error) {
+        if (codeOf(error) !== 'NOT_FOUND') stuck.push(messageOf(error));
+      }
+    }
+    return stuck;
+  }
+
   #folder(name: string): string {
     const path = join(this.directory, name);
     mkdirSync(path, { recursive: true, mode: 0o755 });
     return path;
+  }
+}
+
+/** Without symbolic links, as the mount table names what is mounted below it. */
+function makeDirectory(): string {
+  try {
+    return realpathSync(mkdtempSync(join(tmpdir(), 'famfs-')));
+  } catch (error) {
+    throw new Fault(
+      'IO',
+      `${tmpdir()}: no directory can be made in it (${codeOf(error)}); set TMPDIR to another one`,
+      { cause: error },
+    );
   }
 }

@@ -25,8 +25,10 @@ export class Processes {
       detached: true,
     });
     closeSync(log);
-    this.#running.set(name, child);
+    // Without a listener the event would end this process, and nothing would be cleaned up.
+    child.on('error', () => {});
     if (child.pid === undefined) throw new Fault('IO', `${name}: could not be started`);
+    this.#running.set(name, child);
     return child.pid;
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { Fault } from '../../base/errors.ts';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { codeOf, Fault } from '../../base/errors.ts';
 import { MiB } from '../../base/numbers.ts';
 import { Mapping } from '../../native/mapping.ts';
 
@@ -43,10 +43,10 @@ export function verify(dataset: string, target: string): ProgramReport {
 
 /** Calls `use` with each piece of a file; the piece is valid until `use` returns. */
 function forEachPiece(path: string, use: (offset: number, piece: Buffer) => void): number {
-  const { size } = statSync(path);
-  const buffer = Buffer.alloc(PIECE_BYTES);
-  const fd = openSync(path, 'r');
+  const fd = openDataset(path);
   try {
+    const { size } = fstatSync(fd);
+    const buffer = Buffer.alloc(PIECE_BYTES);
     let offset = 0;
     while (offset < size) {
       const count = readSync(fd, buffer, 0, Math.min(PIECE_BYTES, size - offset), offset);
@@ -57,5 +57,13 @@ function forEachPiece(path: string, use: (offset: number, piece: Buffer) => void
     return size;
   } finally {
     closeSync(fd);
+  }
+}
+
+function openDataset(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new Fault('NOT_FOUND', `${path}: the dataset cannot be read any more (${codeOf(error)})`);
   }
 }

@@ -9,29 +9,38 @@ export class Steps {
     this.#print = print;
   }
 
-  /** The step that runs, or that failed. */
+  /** The step that runs, that failed, or that was not begun any more. */
   get current(): string {
     return this.#current;
   }
 
-  /** Runs one step; `run` returns what to say of it. Throws the signal's reason when aborted. */
+  /**
+   * Runs one step; `run` returns what to say of it. Throws the signal's reason when that aborts,
+   * once `run` is over: it has to heed the signal itself, so that nothing of it goes on behind the
+   * cleaning up.
+   */
   async step<T>(title: string, run: () => Promise<[T, string]> | [T, string]): Promise<T> {
+    this.#current = title;
     this.#signal.throwIfAborted();
+    try {
+      return await this.lastStep(title, run);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      throw error;
+    }
+  }
+
+  /** As `step`, whatever the signal says. */
+  async lastStep<T>(title: string, run: () => Promise<[T, string]> | [T, string]): Promise<T> {
     this.#current = title;
     const begin = performance.now();
-    const [value, outcome] = await Promise.race([run(), aborted(this.#signal)]);
+    const [value, outcome] = await run();
     const ms = (performance.now() - begin).toFixed(0).padStart(6);
-    this.#print(`${ms} ms  ${title.padEnd(34)} ${outcome}`);
+    this.#print(`${ms} ms  ${title.padEnd(35)} ${outcome}`);
     return value;
   }
 
   lines(lines: readonly string[]): void {
     for (const line of lines) this.#print(`           ${line}`);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }

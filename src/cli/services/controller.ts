@@ -4,6 +4,7 @@ import { KeyedLock } from '../../base/keyed-lock.ts';
 import { AttachmentFile } from '../../controller/attachment-file.ts';
 import { controllerService } from '../../controller/controller-service.ts';
 import { StaticNodes } from '../../controller/nodes.ts';
+import { PoolHealth } from '../../controller/pool-health.ts';
 import { VolumeAttachments } from '../../controller/volume-attachments.ts';
 import { Volumes } from '../../controller/volumes.ts';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
@@ -52,8 +53,16 @@ async function runController(options: ControllerArguments): Promise<void> {
   const logger = serviceLog('controller', options.logLevel);
   const writer = systemUuid(options.systemUuid);
   const pools = options.pool.map(({ name, device }) =>
-    Pool.open({ name, device, writable: true, systemUuid: writer }),
+    Pool.open({
+      name,
+      device,
+      writable: true,
+      systemUuid: writer,
+      onRecovery: ({ kind, index, message }) => logger.warn({ pool: name, kind, index }, message),
+    }),
   );
+  const health = new PoolHealth(pools, logger);
+  health.probe();
   for (const { name, fsUuid, replica } of pools) {
     logger.info({ pool: name, fsUuid, logPosition: replica.position }, 'pool is open');
   }
@@ -68,7 +77,7 @@ async function runController(options: ControllerArguments): Promise<void> {
       Identity: identityService({
         name: options.driverName,
         controllerService: true,
-        health: () => pools.every((pool) => pool.replica.damage === undefined),
+        health: () => health.probe(),
       }),
       Controller: controllerService({
         volumes,

@@ -162,7 +162,7 @@ function meaning(
   return [
     `  dax       ${paths.dax ? 'works: pods map shared memory itself, no page cache' : missing}`,
     ...(paths.dax ? [] : [NO_DAX]),
-    `  buffered  ${paths.buffered ? 'works: pods get FUSE files; between nodes, data is' : missing}`,
+    `  buffered  ${paths.buffered ? 'works: pods get FUSE files; between nodes data is' : missing}`,
     ...(paths.buffered ? [BUFFERED] : []),
   ];
 }
