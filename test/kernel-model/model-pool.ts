@@ -13,6 +13,7 @@ import {
   SUPERBLOCK_BYTES,
 } from '../../src/format/superblock.ts';
 import { FamfsFileSystem, type FamfsOptions } from '../../src/fs/famfs-file-system.ts';
+import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import type { PoolMemory } from '../../src/pool/pool-memory.ts';
 import { HeapMemory } from '../support/heap-memory.ts';
@@ -29,13 +30,16 @@ export const at = (offset: number, lengthBytes: number, devindex = 0): Extent =>
 
 export const simple = (...extents: readonly Extent[]): Fmap => ({ type: 'simple', extents });
 
-/** A pool in heap memory whose log a test writes entry by entry; there is one writer. */
+/** A pool, in heap memory, whose log a test writes entry by entry; there is one writer. */
 export class ModelPool {
-  readonly memory: HeapMemory;
+  readonly memory: SharedMemory;
   #nextIndex = 0;
 
-  constructor(options: { lengthBytes?: number; allocUnitBytes?: number } = {}) {
-    this.memory = new HeapMemory(options.lengthBytes ?? 64 * GiB);
+  /** `memory`: in place of the heap's. */
+  constructor(
+    options: { memory?: SharedMemory; lengthBytes?: number; allocUnitBytes?: number } = {},
+  ) {
+    this.memory = options.memory ?? new HeapMemory(options.lengthBytes ?? 64 * GiB);
     mkfs(this.memory, { deviceName: 'model', systemUuid: SYSTEM_UUID });
     const { allocUnitBytes } = options;
     if (allocUnitBytes === undefined) return;
@@ -71,7 +75,8 @@ export class ModelPool {
 
   /** What a server that starts now serves. Every device of the pool is on this host. */
   fileSystem(options: Partial<FamfsOptions> = {}): FamfsFileSystem {
-    const memory: PoolMemory = Object.assign(this.memory.reopened(), { writable: false });
+    const heap = this.memory as HeapMemory;
+    const memory: PoolMemory = Object.assign(heap.reopened(), { writable: false });
     const fs = new FamfsFileSystem({
       name: 'model',
       device: '/dev/dax0.0',
