@@ -1,5 +1,5 @@
 import type { DirectoryNode, FileNode, Node } from '../format/namespace.ts';
-import type { Attr } from '../fuse/operations.ts';
+import type { Attr, SetattrChange } from '../fuse/operations.ts';
 
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
@@ -17,4 +17,14 @@ function fileAttr({ ino, sizeBytes, mode, uid, gid }: FileNode): Attr {
 /** One link, as file systems say that count no subdirectories, so that find(1) counts itself. */
 function directoryAttr({ ino, mode, uid, gid }: DirectoryNode): Attr {
   return { ino, sizeBytes: BLOCK_BYTES, mode: S_IFDIR | mode, nlink: 1, uid, gid, timeSeconds: 0 };
+}
+
+/** Whether a SETATTR asks for anything else than what is so. Times are accepted, and not kept. */
+export function changes(attr: Attr, change: SetattrChange): boolean {
+  return (
+    (change.sizeBytes ?? attr.sizeBytes) !== attr.sizeBytes ||
+    ((change.mode ?? attr.mode) & 0o7777) !== (attr.mode & 0o7777) ||
+    (change.uid ?? attr.uid) !== attr.uid ||
+    (change.gid ?? attr.gid) !== attr.gid
+  );
 }

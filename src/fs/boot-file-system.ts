@@ -13,14 +13,23 @@ import {
   type Errno,
 } from '../fuse/errno.ts';
 import type { FileMap } from '../fuse/fmap.ts';
-import type { Attr, OpenReply, Operations, Statfs } from '../fuse/operations.ts';
+import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
+import { TABLE } from '../fuse/table.ts';
 import { META_DIRECTORY } from '../pool/meta-memory.ts';
-import { attrOf, BLOCK_BYTES } from './attributes.ts';
+import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
 import { dataPathOf, type Generation } from './data-path.ts';
 import { MetaFiles } from './meta-files.ts';
+import { References } from './references.ts';
 
 /** As the log's own root: no entry makes it. */
 const ROOT = { uid: 0, gid: 0, mode: 0o755 };
+/** Of the root, whose attributes are in no log. */
+const ROOT_OPCODES: ReadonlySet<number> = new Set([
+  OPCODE.GETATTR,
+  OPCODE.STATX,
+  OPCODE.SETATTR,
+  OPCODE.FSYNCDIR,
+]);
 
 /**
  * What a mount on a dax path shows before its log can be read: the root, and the pool's own files,
@@ -34,12 +43,16 @@ export class BootFileSystem implements Operations {
   readonly #root = new DirectoryNode(ROOT_INO, '', undefined, -1, ROOT);
   readonly #meta: MetaFiles;
   readonly #daxdevPath: (devindex: number) => string | undefined;
+  readonly #references: References;
 
   constructor(options: {
     generation: Generation;
     metaGid: number;
     daxdevPath: (devindex: number) => string | undefined;
+    /** Goes on counting in the file system that follows. */
+    references?: References;
   }) {
+    this.#references = options.references ?? new References();
     this.generation = options.generation;
     this.#meta = new MetaFiles(this.#root, options.metaGid);
     this.#daxdevPath = options.daxdevPath;
@@ -50,16 +63,22 @@ export class BootFileSystem implements Operations {
     this.#meta.showLog(logLengthBytes);
   }
 
-  /** Whether a message, header and body, can be answered without the log. */
+  /**
+   * Whether a message, header and body, can be answered without the log. All that makes a process
+   * hold the root's lock for itself alone must be: `.meta` could not be looked up meanwhile, and
+   * the log, which that process would wait for, could not be read.
+   */
   serves(message: Uint8Array): boolean {
     const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
     if (message.length < IN_HEADER.size) return true;
     const opcode = view.getUint32(IN_HEADER.opcode, true);
     const ino = Number(view.getBigUint64(IN_HEADER.nodeid, true));
+    const record = TABLE.get(opcode);
+    if (record === undefined || record.always !== undefined) return true;
     if (opcode === OPCODE.GET_DAXDEV) return true;
     if (this.#meta.byIno(ino) !== undefined) return true;
     if (ino !== ROOT_INO) return false;
-    if (opcode === OPCODE.GETATTR || opcode === OPCODE.STATX) return true;
+    if (ROOT_OPCODES.has(opcode)) return true;
     const name = Buffer.from(message.subarray(IN_HEADER.size)).toString('latin1');
     return opcode === OPCODE.LOOKUP && name === `${META_DIRECTORY}\0`;
   }
@@ -78,8 +97,9 @@ export class BootFileSystem implements Operations {
     return node === undefined ? ENOENT : attrOf(node);
   }
 
-  setattr(): Errno {
-    return EPERM;
+  setattr(ino: number, change: SetattrChange): Attr | Errno {
+    const attr = this.getattr(ino);
+    return typeof attr === 'number' || !changes(attr, change) ? attr : EPERM;
   }
 
   access(ino: number): Errno | 0 {
@@ -89,13 +109,18 @@ export class BootFileSystem implements Operations {
   open(ino: number): OpenReply | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
-    return node.kind === 'file' ? { handle: 0, openFlags: 0 } : EISDIR;
+    if (node.kind === 'directory') return EISDIR;
+    this.#references.opened(ino);
+    return { handle: 0, openFlags: 0 };
   }
 
   getFmap(ino: number): FileMap | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
-    return node.kind === 'file' ? dataPathOf(this.generation).fileMap(node) : EISDIR;
+    if (node.kind === 'directory') return EISDIR;
+    const map = dataPathOf(this.generation).fileMap(node);
+    // What tells push2 from push: see `bootThroughMount`.
+    return this.generation === 'push2' && node === this.#meta.superblock ? inOneStrip(map) : map;
   }
 
   getDaxdev(devindex: number): string | Errno {
@@ -146,15 +171,28 @@ export class BootFileSystem implements Operations {
     return [];
   }
 
-  lookedUp(): void {}
+  lookedUp(ino: number): void {
+    this.#references.lookedUp(ino);
+  }
 
-  forget(): void {}
+  forget(ino: number, count: number): void {
+    this.#references.forgotten(ino, count);
+  }
 
-  release(): void {}
+  release(ino: number): void {
+    this.#references.released(ino);
+  }
 
   releasedir(): void {}
 
   #node(ino: number): Node | undefined {
     return ino === ROOT_INO ? this.#root : this.#meta.byIno(ino);
   }
+}
+
+/** The same places, said as an interleaved file of one chunk. */
+function inOneStrip(map: FileMap): FileMap {
+  if (map.type === 'interleaved') return map;
+  const { sizeBytes, extents } = map;
+  return { type: 'interleaved', sizeBytes, chunkBytes: sizeBytes, strips: extents };
 }

@@ -2,7 +2,7 @@ import { MiB } from '../base/numbers.ts';
 import { fmapExtents } from '../format/extents.ts';
 import type { FileNode } from '../format/namespace.ts';
 import type { FileMap, MapExtent } from '../fuse/fmap.ts';
-import { fileMapBytes, PUSH_MAP_MAX_BYTES } from '../fuse/fmap.ts';
+import { fileMapBytes, PUSH_MAP_MAX_BYTES, simpleMapBytes } from '../fuse/fmap.ts';
 
 /** What a kernel turned out to be, by doing (fuse-famfs-abi.md); `buffered`: no famfs or no dax. */
 export const GENERATIONS = ['buffered', 'pull', 'push2', 'push', 'rfc1'] as const;
@@ -50,7 +50,7 @@ const DATA_PATHS: Readonly<Record<Generation, DataPath>> = {
   push2: direct('push2', 'daxdev-open', PUSH2),
   push: {
     ...direct('push', 'daxdev-open', PUSH),
-    refusal: (file) => limitOf(unrolled(file), PUSH),
+    refusal: (file) => tooManyChunks(file) ?? limitOf(unrolled(file), PUSH),
     fileMap: unrolled,
   },
   rfc1: direct('rfc1', 'get-daxdev', RFC1),
@@ -91,20 +91,32 @@ function unrolled({ fmap, sizeBytes }: MappedFile): FileMap {
   return { type: 'simple', sizeBytes, extents };
 }
 
+/** Told before it is unrolled: the log says how many chunks there are, and may say anything. */
+function tooManyChunks({ fmap, sizeBytes }: MappedFile): string | undefined {
+  if (fmap.type === 'simple') return undefined;
+  return mapTooLong(simpleMapBytes(Math.ceil(sizeBytes / fmap.chunkBytes)));
+}
+
+function mapTooLong(mapBytes: number): string | undefined {
+  if (mapBytes <= PUSH_MAP_MAX_BYTES) return undefined;
+  return `its map has ${mapBytes} bytes, at most ${PUSH_MAP_MAX_BYTES}; use larger chunks`;
+}
+
 function limitOf(map: FileMap, limits: Limits): string | undefined {
   const extents = map.type === 'simple' ? map.extents : map.strips;
   const most = map.type === 'simple' ? limits.extents : limits.strips;
   if (extents.length > most) {
     return `has ${extents.length} ${map.type === 'simple' ? 'extents' : 'strips'}, at most ${most}`;
   }
-  const mapBytes = fileMapBytes(map);
-  if (mapBytes > PUSH_MAP_MAX_BYTES) {
-    return `its map has ${mapBytes} bytes, at most ${PUSH_MAP_MAX_BYTES}; use larger chunks`;
-  }
+  const { alignBytes, devices } = limits;
+  const tooLong = mapTooLong(fileMapBytes(map));
+  if (tooLong !== undefined) return tooLong;
   if (map.type === 'interleaved' && map.chunkBytes > CHUNK_MAX_BYTES) {
     return `its chunks have ${map.chunkBytes} bytes, at most ${CHUNK_MAX_BYTES}`;
   }
-  const { alignBytes, devices } = limits;
+  if (map.type === 'interleaved' && map.chunkBytes % alignBytes !== 0) {
+    return `its chunks of ${map.chunkBytes} bytes are not aligned to ${alignBytes}`;
+  }
   for (const { devindex, offset, lengthBytes } of extents) {
     if (devindex >= devices) return `is on device ${devindex}, only ${devices} can be used`;
     if (offset % alignBytes !== 0 || lengthBytes % alignBytes !== 0) {

@@ -23,11 +23,17 @@ import type { Segment } from '../native/mapping.ts';
 import { META_DIRECTORY } from '../pool/meta-memory.ts';
 import { Pool, type PoolOptions } from '../pool/pool.ts';
 import type { PoolMemory } from '../pool/pool-memory.ts';
-import { attrOf, BLOCK_BYTES } from './attributes.ts';
-import { type DataPath, dataPathOf, type Generation } from './data-path.ts';
+import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
+import {
+  type DataPath,
+  dataPathOf,
+  devicesOf,
+  type Generation,
+  type MappedFile,
+} from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
 import { MetaFiles } from './meta-files.ts';
-import { type CountTable, NONE, References } from './references.ts';
+import { NONE, References } from './references.ts';
 
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
@@ -46,13 +52,23 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   readonly memory?: PoolMemory;
   /** Group of `.meta` and its files. Default 0. */
   readonly metaGid?: number;
-  /** On a dax path: path of the daxdev of that index on this host; undefined: not there. */
+  /** On a dax path: path of the daxdev of that index here; default: `device`, and no other. */
   readonly daxdevPath?: (devindex: number) => string | undefined;
-  /** Where the counts of references outlive this server. Default: nowhere. */
-  readonly countTable?: CountTable;
+  /** What the kernel refers to, as counted so far; the caller's own. Default: nothing. */
+  readonly references?: References;
+  /** Told of each name that a DELETE took away while the kernel refers to what it named. */
+  readonly onRemoved?: (parent: number, name: string) => void;
   /** Told when following the log fails; what is known is served on. */
   readonly onError: (message: string, error?: unknown) => void;
 }
+
+/** A file that cannot be served on this node, by its path in the pool. */
+export interface Refusal {
+  readonly path: string;
+  readonly reason: string;
+}
+
+const REFUSALS_MAX = 5;
 
 /**
  * famfs as a FUSE file system over one pool. On the buffered data path the server copies between
@@ -82,14 +98,25 @@ export class FamfsFileSystem implements Operations, Disposable {
   /** Opens the pool, by its device or over `memory`. */
   constructor(options: FamfsOptions) {
     this.#onError = options.onError;
-    this.references = new References(options.countTable);
-    this.#daxdevPath = options.daxdevPath ?? (() => undefined);
+    this.references = options.references ?? new References();
+    this.#daxdevPath =
+      options.daxdevPath ?? ((devindex) => (devindex === 0 ? options.device : undefined));
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
+    const onRemoved = options.onRemoved ?? (() => {});
+    let isOpen = false;
     const onRemove = (node: Node) => {
-      if (this.references.of(node.ino) !== NONE) this.#removed.set(node.ino, node);
+      if (this.references.of(node.ino) === NONE) return;
+      this.#removed.set(node.ino, node);
+      if (isOpen) onRemoved(node.parent?.ino ?? ROOT_INO, node.name);
     };
     const poolOptions = { ...options, onRemove };
     this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
+    isOpen = true;
+    // The server before this one may have died before it could tell. A name that is taken again
+    // stays: what the kernel has under it may be the new file.
+    for (const { parent, name } of this.#removed.values()) {
+      if (parent?.child(name) === undefined) onRemoved(parent?.ino ?? ROOT_INO, name);
+    }
     if (this.dataPath.devices !== 'none') {
       this.#meta = new MetaFiles(this.pool.replica.namespace.root, options.metaGid ?? 0);
       this.#meta.showLog(this.pool.superblock.logLengthBytes);
@@ -118,12 +145,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
     const attr = attrOf(node);
-    const same =
-      (change.sizeBytes ?? attr.sizeBytes) === attr.sizeBytes &&
-      ((change.mode ?? attr.mode) & 0o7777) === (attr.mode & 0o7777) &&
-      (change.uid ?? attr.uid) === attr.uid &&
-      (change.gid ?? attr.gid) === attr.gid;
-    return same ? attr : EPERM;
+    return changes(attr, change) ? EPERM : attr;
   }
 
   open(ino: number, flags: number): OpenReply | Errno {
@@ -249,7 +271,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
     if (this.dataPath.devices === 'none') return ENOSYS;
-    const refusal = this.dataPath.refusal(node);
+    const refusal = this.refusal(node);
     if (refusal === undefined) return this.dataPath.fileMap(node);
     const { generation } = this.dataPath;
     this.#onError(`file ${node.path}: ${refusal}; this kernel (${generation}) cannot map it`);
@@ -267,6 +289,32 @@ export class FamfsFileSystem implements Operations, Disposable {
   forget(ino: number, count: number): void {
     this.references.forgotten(ino, count);
     this.#dropIfUnused(ino);
+  }
+
+  /** Why this kernel cannot map the file, or this node has not its memory; undefined: it can. */
+  refusal(file: MappedFile): string | undefined {
+    const refusal = this.dataPath.refusal(file);
+    if (refusal !== undefined) return refusal;
+    const hasDevice =
+      this.dataPath.devices === 'none'
+        ? (devindex: number) => this.pool.memoryOf(devindex) !== undefined
+        : (devindex: number) => this.#daxdevPath(devindex) !== undefined;
+    const missing = [...devicesOf(file)].find((devindex) => !hasDevice(devindex));
+    return missing === undefined
+      ? undefined
+      : `is on device ${missing} of the pool, which this node's mounter does not have`;
+  }
+
+  /** Files at a path and below it that have a `refusal`; the first few. */
+  refusalsBelow(path: string): Refusal[] {
+    const found: Refusal[] = [];
+    const start = this.pool.replica.namespace.lookup(path);
+    for (const node of start === undefined ? [] : withDescendants(start)) {
+      const reason = node.kind === 'file' ? this.refusal(node) : undefined;
+      if (reason !== undefined) found.push({ path: node.path, reason });
+      if (found.length === REFUSALS_MAX) break;
+    }
+    return found;
   }
 
   /** Applies what was appended to the log; a failure is reported and what is known stays served. */
@@ -294,7 +342,6 @@ export class FamfsFileSystem implements Operations, Disposable {
 
   [Symbol.dispose](): void {
     this.pool[Symbol.dispose]();
-    this.references[Symbol.dispose]();
   }
 
   #node(ino: number): Node | undefined {

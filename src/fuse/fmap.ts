@@ -70,10 +70,14 @@ export type FileMap =
       readonly strips: readonly MapExtent[];
     };
 
+export function simpleMapBytes(extents: number): number {
+  return FMAP_HEADER.size + extents * SIMPLE_EXT.size;
+}
+
 /** Length of the whole message that describes the map, its header included. */
 export function fileMapBytes(map: FileMap): number {
   return map.type === 'simple'
-    ? FMAP_HEADER.size + map.extents.length * SIMPLE_EXT.size
+    ? simpleMapBytes(map.extents.length)
     : FMAP_HEADER.size + IEXT.size + map.strips.length * SIMPLE_EXT.size;
 }
 

@@ -26,6 +26,8 @@ export interface OpcodeRecord {
   readonly hasReply: boolean;
   /** Decodes, calls, encodes. Returns the payload's length in bytes, or the error to answer. */
   readonly serve: (ops: Operations, request: FuseRequest, reply: ReplyBuffer) => number | Errno;
+  /** The error that every request of this opcode gets, whatever it says and whatever is there. */
+  readonly always?: Errno;
 }
 
 type Serve = OpcodeRecord['serve'];
@@ -208,7 +210,10 @@ const unanswered = (name: string, bodyBytes: number, serve: Serve): OpcodeRecord
 });
 
 /** Refused whatever its body says. */
-const refused = (name: string, error: Errno): OpcodeRecord => answered(name, 0, () => error);
+const refused = (name: string, error: Errno): OpcodeRecord => ({
+  ...answered(name, 0, () => error),
+  always: error,
+});
 
 /**
  * Every opcode that is not answered ENOSYS. ENOSYS tells the kernel to do without, for good: right

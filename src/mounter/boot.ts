@@ -11,6 +11,11 @@ import {
 import type { ServerAssignment } from './server-messages.ts';
 import type { BootRequest } from './worker-messages.ts';
 
+/** Opens a file of the mount; a test's own, where a model stands for the kernel. */
+export type OpenFile = (path: string) => Promise<FileHandle>;
+
+const openForUpdate: OpenFile = (path) => open(path, 'r+');
+
 /**
  * Reads a pool's log through its own mount, which the FUSE thread serves meanwhile: opens
  * `.superblock`, learns the log's length, opens `.log`, hands both over. `tell` resolves when the
@@ -22,17 +27,14 @@ export async function bootThroughMount(
   { pool, device, generation }: ServerAssignment,
   tell: (request: BootRequest) => Promise<void>,
   log: Logger,
+  openFile: OpenFile = openForUpdate,
 ): Promise<void> {
   const meta = `${rootPath}/${META_DIRECTORY}`;
-  await using superblock = await openSuperblock(
-    `${meta}/${META_SUPERBLOCK}`,
-    generation,
-    tell,
-    log,
-  );
+  const superblockPath = `${meta}/${META_SUPERBLOCK}`;
+  await using superblock = await openSuperblock(superblockPath, generation, tell, log, openFile);
   const facts = readSuperblock(superblock.fd, pool, device);
   await tell({ op: 'log', lengthBytes: facts.logLengthBytes });
-  await using logFile = await open(`${meta}/${META_LOG}`, 'r+');
+  await using logFile = await openFile(`${meta}/${META_LOG}`);
   await tell({ op: 'pool', superblockFd: superblock.fd, logFd: logFile.fd });
 }
 
@@ -45,14 +47,15 @@ async function openSuperblock(
   generation: Generation,
   tell: (request: BootRequest) => Promise<void>,
   log: Logger,
+  openFile: OpenFile,
 ): Promise<FileHandle> {
   try {
-    return await open(path, 'r+');
+    return await openFile(path);
   } catch (error) {
     if (generation !== 'push2' || codeOf(error) !== 'EINVAL') throw error;
     log.info('the kernel refuses interleaved maps: push, not push2');
     await tell({ op: 'generation', generation: 'push' });
-    return await open(path, 'r+');
+    return await openFile(path);
   }
 }
 

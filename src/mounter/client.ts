@@ -26,11 +26,16 @@ export class MounterClient {
 
   /**
    * The pool's mount, once its server has followed the log to `atLeast` (an entry index).
+   * With a path in the pool: and which files there this node cannot serve.
    * NOT_FOUND for a pool this mounter does not have; UNAVAILABLE when the mounter or the pool's
    * server does not answer in time.
    */
-  poolMount(pool: string, atLeast: number, signal?: AbortSignal): Promise<PoolMount> {
-    return this.#ask({ op: 'pool', pool, atLeast }, poolMount, signal);
+  poolMount(
+    pool: string,
+    atLeast: number,
+    { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
+  ): Promise<PoolMount> {
+    return this.#ask({ op: 'pool', pool, atLeast, path }, poolMount, signal);
   }
 
   status(signal?: AbortSignal): Promise<MounterStatus> {

@@ -85,6 +85,6 @@ export class Keeper implements AsyncDisposable {
         `pool "${request.pool}": this node's mounter does not have it; it has: ${known}`,
       );
     }
-    return await pool.mount(request.atLeast);
+    return await pool.mount(request.atLeast, request.path);
   }
 }

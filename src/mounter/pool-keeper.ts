@@ -73,13 +73,16 @@ export class PoolKeeper {
     }
   }
 
-  /** The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. */
-  async mount(atLeast: number): Promise<PoolMount> {
+  /**
+   * The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. With a
+   * path: and which files below it this node cannot serve.
+   */
+  async mount(atLeast: number, path?: string): Promise<PoolMount> {
     const { name } = this.#assignment;
     const deadline = Date.now() + FOLLOW_PATIENCE_MS;
     let reached = 'its server has not answered';
     while (Date.now() < deadline) {
-      const state = await this.#follow();
+      const state = await this.#follow(path);
       if (state?.memoryError !== undefined) {
         throw new Fault(
           'MEMORY_ERROR',
@@ -190,10 +193,10 @@ export class PoolKeeper {
     }
   }
 
-  async #follow(): Promise<ServerState | undefined> {
+  async #follow(path?: string): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      const state = await this.#server?.follow();
+      const state = await this.#server?.follow(path);
       // Damage comes, and goes with a repair, while a server serves.
       if (state !== undefined) this.#problem = state.damage;
       return state;
@@ -211,6 +214,7 @@ export class PoolKeeper {
       dataPathReason: this.#session?.facts.dataPathReason ?? '',
       fsUuid: state.fsUuid,
       logPosition: state.logPosition,
+      ...(state.refusals ? { refusals: [...state.refusals] } : {}),
     };
   }
 }

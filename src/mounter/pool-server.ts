@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { assert, codeOf, Fault, messageOf } from '../base/errors.ts';
 import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
+import { References } from '../fs/references.ts';
 import type { Errno } from '../fuse/errno.ts';
 import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts';
 import { CountTable } from '../native/count-table.ts';
@@ -16,19 +17,29 @@ import type { BootRequest } from './worker-messages.ts';
  */
 export class PoolServer implements Disposable {
   readonly #assignment: ServerAssignment;
-  readonly #device: FuseDevice;
+  readonly #device: Pick<FuseDevice, 'send'>;
   readonly #log: Logger;
   readonly #hooks: ResponderHooks;
   readonly #waiting: Uint8Array[] = [];
+  readonly #references: References;
+  readonly #onRemoved: (parent: number, name: string) => void;
   #boot: BootFileSystem | undefined;
   #files: FamfsFileSystem | undefined;
   #responder: Responder;
   #memoryError: string | undefined;
 
-  constructor(assignment: ServerAssignment, device: FuseDevice, log: Logger) {
+  /** `onRemoved`: told of names that the kernel is to drop; see `FamfsOptions`. */
+  constructor(
+    assignment: ServerAssignment,
+    device: Pick<FuseDevice, 'send'>,
+    log: Logger,
+    onRemoved: (parent: number, name: string) => void,
+  ) {
     this.#assignment = assignment;
     this.#device = device;
     this.#log = log;
+    this.#onRemoved = onRemoved;
+    this.#references = new References(new CountTable(assignment.referencesPath));
     this.#hooks = {
       failed: (operation, error) => {
         this.noteError(operation, error);
@@ -42,7 +53,8 @@ export class PoolServer implements Disposable {
       this.#responder = new Responder(this.#files, this.#hooks);
     } else {
       const daxdevPath = (devindex: number) => this.#daxdevPath(devindex);
-      this.#boot = new BootFileSystem({ generation, metaGid, daxdevPath });
+      const references = this.#references;
+      this.#boot = new BootFileSystem({ generation, metaGid, daxdevPath, references });
       this.#responder = new Responder(this.#boot, this.#hooks);
     }
   }
@@ -53,7 +65,7 @@ export class PoolServer implements Disposable {
   }
 
   answer(message: Uint8Array): Reply | undefined {
-    this.#files?.references.begin();
+    this.#references.begin();
     if (this.#boot === undefined || this.#boot.serves(message)) {
       return this.#responder.answer(message);
     }
@@ -72,7 +84,7 @@ export class PoolServer implements Disposable {
   }
 
   undelivered(): void {
-    this.#files?.references.undo();
+    this.#references.undo();
   }
 
   fail(message: Uint8Array, error: Errno): Reply {
@@ -95,7 +107,18 @@ export class PoolServer implements Disposable {
     this.#responder = new Responder(this.#files, this.#hooks);
     for (const message of this.#waiting.splice(0)) {
       const reply = this.answer(message);
-      if (reply !== undefined && !this.#device.send(reply.head, reply.segments)) this.undelivered();
+      if (reply !== undefined) this.#deliver(reply);
+    }
+  }
+
+  /** As the session does it: one that cannot be sent is reported, and the next gets its turn. */
+  #deliver({ head, segments }: Reply): void {
+    try {
+      if (!this.#device.send(head, segments)) this.undelivered();
+    } catch (error) {
+      this.undelivered();
+      this.noteError('a reply to what waited for the log', error);
+      this.#log.warn({ err: error }, 'a reply to what waited for the log');
     }
   }
 
@@ -103,7 +126,8 @@ export class PoolServer implements Disposable {
     this.#files?.follow();
   }
 
-  state(): ServerState {
+  /** With a path: also which files below it cannot be served here. */
+  state(path?: string): ServerState {
     if (this.#files === undefined) throw new Fault('INTERNAL', 'state of a server that boots');
     const { pool, dataPath } = this.#files;
     const { position, damage } = pool.replica;
@@ -116,11 +140,13 @@ export class PoolServer implements Disposable {
           'served; run "famfs-csi repair"',
       memoryError: this.#memoryError,
       generation: dataPath.generation,
+      ...(path === undefined ? {} : { refusals: this.#files.refusalsBelow(path) }),
     };
   }
 
   [Symbol.dispose](): void {
     this.#files?.[Symbol.dispose]();
+    this.#references[Symbol.dispose]();
   }
 
   #open(memory: MetaMemory | undefined): FamfsFileSystem {
@@ -136,7 +162,8 @@ export class PoolServer implements Disposable {
         this.noteError('following the log', error);
         this.#log.warn(message);
       },
-      countTable: new CountTable(this.#assignment.referencesPath),
+      references: this.#references,
+      onRemoved: this.#onRemoved,
       ...(memory ? { memory } : {}),
     });
   }

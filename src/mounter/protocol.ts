@@ -21,6 +21,8 @@ export const poolMount = z.strictObject({
   fsUuid: z.string(),
   /** Index of the next log entry that the server will apply. */
   logPosition: position,
+  /** The first few files below the path that was asked about that this node cannot serve. */
+  refusals: z.array(z.strictObject({ path: z.string(), reason: z.string() })).optional(),
 });
 export type PoolMount = z.infer<typeof poolMount>;
 
@@ -42,7 +44,10 @@ export const mounterStatus = z.strictObject({
 });
 export type MounterStatus = z.infer<typeof mounterStatus>;
 
-/** `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. */
+/**
+ * `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. `path`,
+ * relative to the pool: asks which files there cannot be served.
+ */
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
     v: z.literal(PROTOCOL_VERSION),
@@ -50,6 +55,7 @@ export const request = z.discriminatedUnion('op', [
     op: z.literal('pool'),
     pool: z.string(),
     atLeast: position,
+    path: z.string().optional(),
   }),
   z.strictObject({ v: z.literal(PROTOCOL_VERSION), id: z.number().int(), op: z.literal('status') }),
 ]);

@@ -20,10 +20,13 @@ const FOLLOW_EVERY_MS = 1_000;
 function run(input: WorkerInput, port: MessagePort): void {
   const { assignment } = input;
   const log = pino({ base: { pool: assignment.pool } }, pino.destination({ dest: 2, sync: true }));
-  using device = FuseDevice.adopt(input.fuseFd);
+  // Not closed here: the main thread writes to the same descriptor until the process ends.
+  const device = FuseDevice.adopt(input.fuseFd);
   const wake = WakeEvent.adopt(input.wakeFd);
-  using server = new PoolServer(assignment, device, log);
   const post = (reply: WorkerReply) => port.postMessage(reply);
+  using server = new PoolServer(assignment, device, log, (parent, name) =>
+    post({ op: 'removed', parent, name }),
+  );
   const session = new FuseSession({
     device,
     responder: server,
@@ -57,7 +60,8 @@ function obey(
     if (message.op === 'stop') return 'stop';
     if (message.op === 'follow') {
       server.follow();
-      if (server.isReady) post({ op: 'followed', id: message.id, state: server.state() });
+      const { id, path } = message;
+      if (server.isReady) post({ op: 'followed', id, state: server.state(path) });
     } else {
       server.boot(message);
       post({ op: 'booted' });

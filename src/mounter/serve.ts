@@ -2,7 +2,8 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
-import { WakeEvent } from '../native/fuse-device.ts';
+import { invalidateEntry } from '../fuse/notify.ts';
+import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
 import {
   ASSIGNMENT_VARIABLE,
@@ -34,8 +35,10 @@ export async function serve(log: Logger): Promise<void> {
   process.on('SIGINT', stop);
   process.on('disconnect', () => log.warn('the keeper is gone; serving on'));
   const booted: (() => void)[] = [];
+  const device = FuseDevice.adopt(SERVER_FUSE_FD);
   worker.on('message', (reply: WorkerReply) => {
     if (reply.op === 'booted') booted.shift()?.();
+    else if (reply.op === 'removed') dropName(device, reply.parent, reply.name, log);
     else report(reply);
   });
   const ended = new Promise<void>((resolve, reject) => {
@@ -57,6 +60,20 @@ export async function serve(log: Logger): Promise<void> {
     throw error;
   } finally {
     if (process.connected) process.disconnect();
+  }
+}
+
+/**
+ * Has the kernel drop a name that went, and FORGET what it named if nobody uses that: before that
+ * it would be found for as long as the name was valid. Waits for the directory's lock, which a
+ * process may hold until the FUSE thread has answered it.
+ */
+function dropName(device: FuseDevice, parent: number, name: string, log: Logger): void {
+  try {
+    // False: the kernel does not have the name, which is as good.
+    device.send(invalidateEntry(parent, name));
+  } catch (error) {
+    log.warn({ err: error }, `the kernel did not drop the name ${JSON.stringify(name)}`);
   }
 }
 

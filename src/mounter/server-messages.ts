@@ -1,4 +1,5 @@
 import type { Generation } from '../fs/data-path.ts';
+import type { Refusal } from '../fs/famfs-file-system.ts';
 import type { Negotiated } from '../fuse/init.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
@@ -28,8 +29,8 @@ export const ASSIGNMENT_VARIABLE = 'FAMFS_CSI_ASSIGNMENT';
 
 /** Keeper → server. */
 export type ServerRequest =
-  | { readonly op: 'follow'; readonly id: number }
-  | { readonly op: 'stop' };
+  /** With a path: which files below it cannot be served. */
+  { readonly op: 'follow'; readonly id: number; readonly path?: string } | { readonly op: 'stop' };
 
 /** What a server knows of its pool after it has followed the log. */
 export interface ServerState {
@@ -41,6 +42,8 @@ export interface ServerState {
   readonly memoryError: string | undefined;
   /** What the kernel turned out to be. */
   readonly generation: Generation;
+  /** The first few files below the path that was asked about that cannot be served here. */
+  readonly refusals?: readonly Refusal[];
 }
 
 /** Server → keeper. */

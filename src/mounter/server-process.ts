@@ -78,8 +78,11 @@ export class ServerProcess {
     return this.#hasEnded;
   }
 
-  /** Has the server follow the log once; UNAVAILABLE if it has ended, ends or does not answer. */
-  follow(): Promise<ServerState> {
+  /**
+   * Has the server follow the log once, and look at the files below a path if one is given;
+   * UNAVAILABLE if it has ended, ends or does not answer.
+   */
+  follow(path?: string): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       if (this.#hasEnded) throw new Fault('UNAVAILABLE', `server ${this.pid}: has ended`);
@@ -91,7 +94,7 @@ export class ServerProcess {
         };
       };
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      this.#send({ op: 'follow', id });
+      this.#send({ op: 'follow', id, ...(path === undefined ? {} : { path }) });
     });
   }
 

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Fault } from '../base/errors.ts';
+import { codeOf, Fault } from '../base/errors.ts';
 import { MiB } from '../base/numbers.ts';
 import type { Generation } from '../fs/data-path.ts';
 import { type Negotiated, negotiate } from '../fuse/init.ts';
@@ -13,6 +14,7 @@ import {
   readMountInfo,
   unmount,
 } from '../native/mounts.ts';
+import { descriptorsOn } from '../native/proc.ts';
 import type { DataPathChoice } from './data-path-choice.ts';
 import { registerDaxdev } from './daxdev-open.ts';
 import { findServer } from './find-server.ts';
@@ -21,6 +23,12 @@ import type { PoolAssignment } from './pool-keeper.ts';
 export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
+/** How long a server may take to end; after the last, its successor starts all the same. */
+const ENDINGS = [
+  ['SIGTERM', 5_000],
+  ['SIGKILL', 1_000],
+] as const;
+const END_PAUSE_MS = 10;
 
 /** What a mount's servers are told; kept in a file beside the mount point for the next keeper. */
 export interface SessionFacts {
@@ -118,7 +126,7 @@ export async function adoptOrMount(
           'mounter another --mount-root',
       );
     }
-    const adopted = adopt(assignment, there, log);
+    const adopted = await adopt(assignment, there, log);
     if (adopted !== undefined) return adopted;
     log.warn({ mountPoint }, 'detaching a dead mount of the pool');
     unmount(mountPoint, { detach: true });
@@ -221,13 +229,40 @@ export function forgetSession(mountPoint: string): void {
 }
 
 /** Takes the descriptor over from the process that serves the mount; undefined if there is none. */
-function adopt({ mountPoint }: PoolAssignment, there: MountInfo, log: Logger): Session | undefined {
+async function adopt(
+  { mountPoint }: PoolAssignment,
+  there: MountInfo,
+  log: Logger,
+): Promise<Session | undefined> {
   const owner = findServer(there);
   if (owner === undefined) return undefined;
   const facts = JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
   const device = FuseDevice.adopt(fetchDescriptor(owner.pid, owner.fd));
   log.info({ serverPid: owner.pid }, 'taking the mount over from a server without keeper');
-  // It ends after the request in hand; until then two servers answer alike.
-  process.kill(owner.pid, 'SIGTERM');
+  await end(owner.pid, log);
   return new Session(mountPoint, device, facts, there);
+}
+
+/**
+ * Ends a server, which does so after the request in hand, and waits for it: its successor takes its
+ * counts of references over, so nobody may change them any more. Pods wait meanwhile, at most.
+ */
+async function end(pid: number, log: Logger): Promise<void> {
+  for (const [signal, patienceMs] of ENDINGS) {
+    signalTo(pid, signal);
+    for (const deadline = performance.now() + patienceMs; performance.now() < deadline; ) {
+      if (descriptorsOn(pid, '/dev/fuse').length === 0) return;
+      await delay(END_PAUSE_MS);
+    }
+    log.warn({ serverPid: pid }, `the server has not ended ${patienceMs} ms after ${signal}`);
+  }
+}
+
+/** It may have ended by itself. */
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
 }

@@ -19,5 +19,11 @@ export type BootRequest =
 
 export type WorkerRequest = ServerRequest | BootRequest;
 
-/** FUSE thread → main thread: a boot request has taken effect, or a message for the keeper. */
-export type WorkerReply = ServerReply | { readonly op: 'booted' };
+/**
+ * FUSE thread → main thread: a boot request has taken effect; the kernel is to drop a name, which
+ * the thread that answers must not tell it (src/fuse/notify.ts); or a message for the keeper.
+ */
+export type WorkerReply =
+  | ServerReply
+  | { readonly op: 'booted' }
+  | { readonly op: 'removed'; readonly parent: number; readonly name: string };

@@ -71,8 +71,9 @@ export class CountTable implements Disposable {
     let slot = this.#free.pop();
     if (slot === undefined) {
       const before = this.#memory.lengthBytes;
+      const grown = mapWith(this.#path, 2 * before);
       this.#memory[Symbol.dispose]();
-      this.#memory = mapWith(this.#path, 2 * before);
+      this.#memory = grown;
       this.#addFree(before / SLOT_BYTES);
       slot = this.#free.pop() as number;
     }
