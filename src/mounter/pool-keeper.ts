@@ -96,7 +96,7 @@ export class PoolKeeper {
       name,
       device,
       mountPoint,
-      ...(state ? { mount: this.#describe(state) } : {}),
+      ...(state ? { mount: this.#describe(state), requests: state.requests } : {}),
       ...(this.#problem !== undefined ? { problem: this.#problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,

@@ -3,6 +3,7 @@ import { assert, Fault } from '../base/errors.ts';
 import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
 import type { Errno } from '../fuse/errno.ts';
+import { RequestCounts } from '../fuse/request-counts.ts';
 import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts';
 import { CountTable } from '../native/count-table.ts';
 import type { FuseDevice } from '../native/fuse-device.ts';
@@ -20,6 +21,7 @@ export class PoolServer implements Disposable {
   readonly #log: Logger;
   readonly #hooks: ResponderHooks;
   readonly #waiting: Uint8Array[] = [];
+  readonly #requests = new RequestCounts();
   #boot: BootFileSystem | undefined;
   #files: FamfsFileSystem | undefined;
   #responder: Responder;
@@ -49,12 +51,8 @@ export class PoolServer implements Disposable {
   }
 
   answer(message: Uint8Array): Reply | undefined {
-    this.#files?.references.begin();
-    if (this.#boot === undefined || this.#boot.serves(message)) {
-      return this.#responder.answer(message);
-    }
-    this.#waiting.push(message.slice());
-    return undefined;
+    this.#requests.add(message);
+    return this.#answer(message);
   }
 
   undelivered(): void {
@@ -80,7 +78,7 @@ export class PoolServer implements Disposable {
     this.#boot = undefined;
     this.#responder = new Responder(this.#files, this.#hooks);
     for (const message of this.#waiting.splice(0)) {
-      const reply = this.answer(message);
+      const reply = this.#answer(message);
       if (reply !== undefined && !this.#device.send(reply.head, reply.segments)) this.undelivered();
     }
   }
@@ -98,11 +96,21 @@ export class PoolServer implements Disposable {
       logPosition: position,
       damage: damage?.message,
       generation: dataPath.generation,
+      requests: this.#requests.read(),
     };
   }
 
   [Symbol.dispose](): void {
     this.#files?.[Symbol.dispose]();
+  }
+
+  #answer(message: Uint8Array): Reply | undefined {
+    this.#files?.references.begin();
+    if (this.#boot === undefined || this.#boot.serves(message)) {
+      return this.#responder.answer(message);
+    }
+    this.#waiting.push(message.slice());
+    return undefined;
   }
 
   #open(memory: MetaMemory | undefined): FamfsFileSystem {

@@ -1,5 +1,6 @@
 import type { Generation } from '../fs/data-path.ts';
 import type { Negotiated } from '../fuse/init.ts';
+import type { Requests } from '../fuse/request-counts.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
@@ -34,6 +35,8 @@ export interface ServerState {
   readonly damage: string | undefined;
   /** What the kernel turned out to be. */
   readonly generation: Generation;
+  /** What the kernel has asked of this server so far. */
+  readonly requests: Requests;
 }
 
 /** Server → keeper. */
