@@ -20,7 +20,7 @@ export interface Source {
 
 const ROLLING = ['stable', 'testing', 'unstable', 'sid'];
 
-/** The machine's own Debian archive, at another suite. No host is named here: the machine has it. */
+/** The machine's own Debian archive, at another suite: it knows the host, nothing here does. */
 export function debianSuite(suite: string): Source {
   const codename = /^VERSION_CODENAME=(\w+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
   const own = machineSources().find((source) => {
