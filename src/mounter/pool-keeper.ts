@@ -109,7 +109,7 @@ export class PoolKeeper {
       name,
       device,
       mountPoint,
-      ...(state ? { mount: this.#describe(state) } : {}),
+      ...(state ? { mount: this.#describe(state), requests: state.requests } : {}),
       ...(problem !== undefined ? { problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,

@@ -4,6 +4,7 @@ import { BootFileSystem } from '../fs/boot-file-system.ts';
 import { FamfsFileSystem } from '../fs/famfs-file-system.ts';
 import { References } from '../fs/references.ts';
 import type { Errno } from '../fuse/errno.ts';
+import { RequestCounts } from '../fuse/request-counts.ts';
 import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts';
 import { CountTable } from '../native/count-table.ts';
 import type { FuseDevice } from '../native/fuse-device.ts';
@@ -23,6 +24,7 @@ export class PoolServer implements Disposable {
   readonly #waiting: Uint8Array[] = [];
   readonly #references: References;
   readonly #onRemoved: (parent: number, name: string) => void;
+  readonly #requests = new RequestCounts();
   #boot: BootFileSystem | undefined;
   #files: FamfsFileSystem | undefined;
   #responder: Responder;
@@ -65,12 +67,8 @@ export class PoolServer implements Disposable {
   }
 
   answer(message: Uint8Array): Reply | undefined {
-    this.#references.begin();
-    if (this.#boot === undefined || this.#boot.serves(message)) {
-      return this.#responder.answer(message);
-    }
-    this.#waiting.push(message.slice());
-    return undefined;
+    this.#requests.add(message);
+    return this.#answer(message);
   }
 
   /**
@@ -106,7 +104,7 @@ export class PoolServer implements Disposable {
     this.#boot = undefined;
     this.#responder = new Responder(this.#files, this.#hooks);
     for (const message of this.#waiting.splice(0)) {
-      const reply = this.answer(message);
+      const reply = this.#answer(message);
       if (reply !== undefined) this.#deliver(reply);
     }
   }
@@ -141,12 +139,22 @@ export class PoolServer implements Disposable {
       memoryError: this.#memoryError,
       generation: dataPath.generation,
       ...(path === undefined ? {} : { refusals: this.#files.refusalsBelow(path) }),
+      requests: this.#requests.read(),
     };
   }
 
   [Symbol.dispose](): void {
     this.#files?.[Symbol.dispose]();
     this.#references[Symbol.dispose]();
+  }
+
+  #answer(message: Uint8Array): Reply | undefined {
+    this.#references.begin();
+    if (this.#boot === undefined || this.#boot.serves(message)) {
+      return this.#responder.answer(message);
+    }
+    this.#waiting.push(message.slice());
+    return undefined;
   }
 
   #open(memory: MetaMemory | undefined): FamfsFileSystem {

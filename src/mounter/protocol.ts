@@ -35,6 +35,8 @@ export const poolStatus = z.strictObject({
   problem: z.string().optional(),
   serverPid: z.number().int().optional(),
   serverRestarts: z.number().int(),
+  /** How many requests of each kind its server has had from the kernel; a new one begins at 0. */
+  requests: z.record(z.string(), z.number().int()).optional(),
 });
 export type PoolStatus = z.infer<typeof poolStatus>;
 

@@ -1,6 +1,7 @@
 import type { Generation } from '../fs/data-path.ts';
 import type { Refusal } from '../fs/famfs-file-system.ts';
 import type { Negotiated } from '../fuse/init.ts';
+import type { Requests } from '../fuse/request-counts.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
@@ -44,6 +45,8 @@ export interface ServerState {
   readonly generation: Generation;
   /** The first few files below the path that was asked about that cannot be served here. */
   readonly refusals?: readonly Refusal[];
+  /** What the kernel has asked of this server so far. */
+  readonly requests: Requests;
 }
 
 /** Server → keeper. */
