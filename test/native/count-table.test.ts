@@ -177,7 +177,7 @@ async function killedWriter(after: number): Promise<number> {
   return Number(words.at(-1));
 }
 
-test('a SIGKILL at any point leaves the table before or after one change, never between', async () => {
+test('a SIGKILL at any point leaves the table before or after a change, not between', async () => {
   const ends: number[] = [];
   // Some are before the table grows for the first time, some after, one is much later.
   for (const after of [1, 100, 3000, 14_000, 40_000]) {
