@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { Fault } from '../base/errors.ts';
+import { codeOf, Fault } from '../base/errors.ts';
 import { MiB } from '../base/numbers.ts';
 import type { Generation } from '../fs/data-path.ts';
 import { type Negotiated, negotiate } from '../fuse/init.ts';
@@ -15,7 +15,7 @@ import {
 } from '../native/mounts.ts';
 import type { DataPathChoice } from './data-path-choice.ts';
 import { registerDaxdev } from './daxdev-open.ts';
-import { findServer } from './find-server.ts';
+import { endServers, findServers, type NotedServer, noteServer } from './find-server.ts';
 import type { PoolAssignment } from './pool-keeper.ts';
 
 export const FUSE_SUBTYPE = 'famfs';
@@ -27,6 +27,8 @@ export interface SessionFacts {
   readonly negotiated: Negotiated;
   readonly generation: Generation;
   readonly dataPathReason: string;
+  /** The server that was spawned last. */
+  readonly server?: NotedServer;
 }
 
 /** A mount of a pool and the descriptor that answers for it. */
@@ -50,6 +52,48 @@ export class Session implements Disposable {
     this.#facts = facts;
     if (mount instanceof DetachedMount) this.#detached = mount;
     else this.#connection = mount.device;
+  }
+
+  /**
+   * A session that another keeper gave away, with its descriptor. PRECONDITION, and the descriptor
+   * closed, where this process does not see the mount: the keepers are in two mount namespaces.
+   */
+  static received(
+    mountPoint: string,
+    connection: string,
+    fuseFd: number,
+    facts: SessionFacts,
+  ): Session {
+    const fuse = FuseDevice.adopt(fuseFd);
+    const there = readMountInfo().find(({ device }) => device === connection);
+    if (there !== undefined) return new Session(mountPoint, fuse, facts, there);
+    fuse[Symbol.dispose]();
+    throw new Fault(
+      'PRECONDITION',
+      `${mountPoint}: the mount that was handed over is not seen here; mount the directory with ` +
+        'bidirectional propagation into both mounters',
+    );
+  }
+
+  /** `major:minor`; undefined until the mount is visible. */
+  get connection(): string | undefined {
+    return this.#connection;
+  }
+
+  /** Notes who serves, for a keeper that comes after this one. */
+  servedBy(pid: number): void {
+    const server = noteServer(pid);
+    if (server === undefined) return;
+    this.#facts = { ...this.#facts, server };
+    saveFacts(this.#mountPoint, this.#facts);
+  }
+
+  /** Ends servers that another keeper has started on this connection; resolves once they have. */
+  async endServers(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const noted = readFacts(this.#mountPoint)?.server;
+    await endServers(() => findServers(connection, noted));
   }
 
   get facts(): SessionFacts {
@@ -118,7 +162,7 @@ export async function adoptOrMount(
           'mounter another --mount-root',
       );
     }
-    const adopted = adopt(assignment, there, log);
+    const adopted = await adopt(assignment, there, log);
     if (adopted !== undefined) return adopted;
     log.warn({ mountPoint }, 'detaching a dead mount of the pool');
     unmount(mountPoint, { detach: true });
@@ -220,14 +264,39 @@ export function forgetSession(mountPoint: string): void {
   rmSync(referencesFile(mountPoint), { force: true });
 }
 
+function readFacts(mountPoint: string): SessionFacts | undefined {
+  try {
+    return JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** Takes the descriptor over from the process that serves the mount; undefined if there is none. */
-function adopt({ mountPoint }: PoolAssignment, there: MountInfo, log: Logger): Session | undefined {
-  const owner = findServer(there);
+async function adopt(
+  { mountPoint }: PoolAssignment,
+  there: MountInfo,
+  log: Logger,
+): Promise<Session | undefined> {
+  const facts = readFacts(mountPoint);
+  const [owner] = findServers(there.device, facts?.server);
   if (owner === undefined) return undefined;
-  const facts = JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
+  if (facts === undefined) {
+    const path = sessionFile(mountPoint);
+    throw new Fault(
+      'IO',
+      `${path}: is gone; end server ${owner.pid}, and the pool is mounted anew`,
+    );
+  }
   const device = FuseDevice.adopt(fetchDescriptor(owner.pid, owner.fd));
   log.info({ serverPid: owner.pid }, 'taking the mount over from a server without keeper');
-  // It ends after the request in hand; until then two servers answer alike.
-  process.kill(owner.pid, 'SIGTERM');
-  return new Session(mountPoint, device, facts, there);
+  const session = new Session(mountPoint, device, facts, there);
+  try {
+    await session.endServers();
+    return session;
+  } catch (error) {
+    session[Symbol.dispose]();
+    throw error;
+  }
 }

@@ -20,6 +20,22 @@ export function procText(pid: number, name: string): string {
   return orElse(() => readFileSync(`/proc/${pid}/${name}`, 'utf8'), '');
 }
 
+/** When a process started, in ticks since boot: with its id, a name that is never used again. */
+export function startOf(pid: number): string | undefined {
+  // The command's name, in brackets, may hold anything; field 22 is the twentieth after it.
+  const text = procText(pid, 'stat');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+/** The process that holds a flock(2) of a file, by /proc/locks; undefined if it is not seen. */
+export function flockHolder(ino: number): number | undefined {
+  const line = orElse(() => readFileSync('/proc/locks', 'utf8'), '')
+    .split('\n')
+    .find((text) => text.includes(' FLOCK ') && text.includes(`:${ino} `));
+  const pid = Number(line?.trim().split(/\s+/)[4]);
+  return pid > 0 ? pid : undefined;
+}
+
 /**
  * The other processes that have a device open or mapped, as `process 123 (python3)`. A mounter in
  * a container sees them all only in the host's pid namespace.
