@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -178,7 +178,7 @@ export class TakeOver implements Disposable {
 
   #busy(why: string): never {
     const { mountRoot, socketPath } = this.#options;
-    const pid = flockHolder(statSync(mountRoot).ino);
+    const pid = flockHolder(mountRoot);
     const who = pid === undefined ? 'another mounter' : `another mounter (process ${pid})`;
     throw new Fault(
       'BUSY',

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { codeOf } from '../base/errors.ts';
 
 /** Ids of the other processes of this pid namespace. */
@@ -27,13 +27,15 @@ export function startOf(pid: number): string | undefined {
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
 }
 
-/** The process that holds a flock(2) of a file, by /proc/locks; undefined if it is not seen. */
-export function flockHolder(ino: number): number | undefined {
-  const line = orElse(() => readFileSync('/proc/locks', 'utf8'), '')
-    .split('\n')
-    .find((text) => text.includes(' FLOCK ') && text.includes(`:${ino} `));
-  const pid = Number(line?.trim().split(/\s+/)[4]);
-  return pid > 0 ? pid : undefined;
+/**
+ * Another process that holds a flock(2) of a file; undefined if it is not seen. /proc/locks names
+ * who took it, which may have handed it on and ended.
+ */
+export function flockHolder(path: string): number | undefined {
+  const real = realpathSync(path);
+  return otherProcesses().find((pid) =>
+    descriptorsOn(pid, real).some((fd) => /^lock:.*FLOCK/m.test(procText(pid, `fdinfo/${fd}`))),
+  );
 }
 
 /**
