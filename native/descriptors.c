@@ -151,7 +151,7 @@ static napi_value js_send(napi_env env, napi_callback_info info) {
   if (!get_args(env, info, 3, args) || !get_address(env, args[0], &address) ||
       !get_bytes(env, args[1], &bytes, &length) || !get_descriptors(env, args[2], fds, &count))
     return NULL;
-  if (length == 0) return throw_code(env, "RANGE", "sendDescriptors: an empty message is no message");
+  if (length == 0) return throw_code(env, "RANGE", "sendDescriptors: the message is empty");
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0) return throw_errno(env, "socket", errno);
   /* Bounds connect, too, which waits while the backlog is full. */

@@ -31,14 +31,14 @@ export function noteServer(pid: number): NotedServer | undefined {
 export function findServers(connection: string, noted: NotedServer | undefined): FoundServer[] {
   const found: FoundServer[] = [];
   for (const pid of otherProcesses()) {
-    if (!isServer(pid)) continue;
     const fd = descriptorsOn(pid, FUSE_PATH).find((one) => {
       const told = toldConnection(pid, one);
       return told === undefined
         ? one === SERVER_FUSE_FD && pid === noted?.pid && startOf(pid) === noted.start
         : told === connection.split(':')[1];
     });
-    if (fd !== undefined) found.push({ pid, fd });
+    // Last: reading a command line may wait for its process, which may wait for a server.
+    if (fd !== undefined && isServer(pid)) found.push({ pid, fd });
   }
   return found;
 }

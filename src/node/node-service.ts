@@ -47,11 +47,8 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
       const stagingPath = pathOf('staging_target_path', request.staging_target_path);
       const targetPath = pathOf('target_path', request.target_path);
       const location = decodeVolumeContext(volumeId, request.volume_context);
-      const access = checkCapability(
-        'volume_capability',
-        request.volume_capability,
-        location.dataPath,
-      );
+      const { dataPath } = location;
+      const access = checkCapability('volume_capability', request.volume_capability, dataPath);
       const readOnly = request.readonly || access.readOnly;
       const singleTarget = access.mode === SINGLE_TARGET_MODE;
       await volumes.publish(

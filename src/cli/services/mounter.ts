@@ -40,7 +40,7 @@ export function mounterCommand(main: string): Command {
     .addOption(
       new Option(
         '--after-hand-over <what>',
-        'once another mounter has taken over: end, or wait for SIGTERM, as a pod that would restart',
+        'once another mounter has taken over: end, or wait for SIGTERM, in a pod',
       )
         .choices(['end', 'wait'])
         .default('end'),
