@@ -1,8 +1,10 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
 import { invalidateEntry } from '../fuse/notify.ts';
+import { FileLock } from '../native/file-lock.ts';
 import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
 import {
@@ -15,6 +17,8 @@ import {
 } from './server-messages.ts';
 import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './worker-messages.ts';
 
+const LOCK_PAUSE_MS = 10;
+
 /**
  * The server child: serves one pool's mount on the descriptor that it inherited, until the mount is
  * gone, the keeper says stop, or it is told to end. When its keeper dies it serves on: pods must
@@ -22,6 +26,7 @@ import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './wor
  */
 export async function serve(log: Logger): Promise<void> {
   const assignment = assignmentOf(process.env);
+  using _ = await becomeOnlyServer(assignment.referencesPath, log);
   using wake = WakeEvent.create();
   const input: WorkerInput = { assignment, fuseFd: SERVER_FUSE_FD, wakeFd: wake.fd };
   const worker = new Worker(new URL('./serve-worker.js', import.meta.url), { workerData: input });
@@ -74,6 +79,20 @@ function dropName(device: FuseDevice, parent: number, name: string, log: Logger)
     device.send(invalidateEntry(parent, name));
   } catch (error) {
     log.warn({ err: error }, `the kernel did not drop the name ${JSON.stringify(name)}`);
+  }
+}
+
+/**
+ * Waits until no other server of this mount runs: two would both write the counts. Keepers end a
+ * server before they start another; this holds also when one of two keepers wakes up too late.
+ */
+async function becomeOnlyServer(referencesPath: string, log: Logger): Promise<FileLock> {
+  for (let waits = 0; ; waits++) {
+    closeSync(openSync(referencesPath, 'a', 0o600));
+    const lock = FileLock.tryLock(referencesPath);
+    if (lock !== undefined) return lock;
+    if (waits === 0) log.info('waiting for another server of this mount to end');
+    await delay(LOCK_PAUSE_MS);
   }
 }
 

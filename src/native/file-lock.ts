@@ -32,6 +32,19 @@ export class FileLock implements Disposable {
     }
   }
 
+  /**
+   * A copy of a lock's descriptor, from the process that has the lock: it is held until the last
+   * copy is closed.
+   */
+  static adopt(fd: number): FileLock {
+    return new FileLock(fd);
+  }
+
+  /** To be sent to another process, which then shares the lock. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** Idempotent. */
   [Symbol.dispose](): void {
     if (!this.#released) closeSync(this.#fd);
