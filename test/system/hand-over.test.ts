@@ -189,7 +189,8 @@ describe('a mounter', () => {
       expect(message.fds).toHaveLength(2);
       fake.stop();
       for (const fd of message.fds) closeSync(fd);
-      expect(await asked).toBe('ended');
+      // The old keeper may have answered before it saw that the other left.
+      expect(['answered', 'ended']).toContain(await asked);
       await serves(serving);
     });
   });
