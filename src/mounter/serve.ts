@@ -5,6 +5,7 @@ import { Fault, messageOf } from '../base/errors.ts';
 import { invalidateEntry } from '../fuse/notify.ts';
 import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
+import { MountWatch } from './mount-watch.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
@@ -14,6 +15,8 @@ import {
   type ServerRequest,
 } from './server-messages.ts';
 import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './worker-messages.ts';
+
+const WATCH_EVERY_MS = 1_000;
 
 /**
  * The server child: serves one pool's mount on the descriptor that it inherited, until the mount is
@@ -45,13 +48,17 @@ export async function serve(log: Logger): Promise<void> {
     worker.on('error', reject);
     worker.on('exit', () => resolve());
   });
+  let watching: NodeJS.Timeout | undefined;
   try {
     if (assignment.generation !== 'buffered') {
+      const watch = await MountWatch.of(SERVER_ROOT_FD);
       const ask = (request: BootRequest) => {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
       await Promise.race([boot(assignment, ask, log), ended]);
+      const look = () => watch.isOver(!process.connected) && stop();
+      watching = setInterval(look, WATCH_EVERY_MS);
     }
     await ended;
   } catch (error) {
@@ -59,6 +66,7 @@ export async function serve(log: Logger): Promise<void> {
     await ended;
     throw error;
   } finally {
+    clearInterval(watching);
     if (process.connected) process.disconnect();
   }
 }
@@ -89,7 +97,7 @@ async function boot(
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });
     throw error;
   } finally {
-    // It would keep the mount busy; the mapped log does so anyway, for as long as this runs.
+    // It would keep the mount busy; so does the mapped log, for as long as this runs: MountWatch.
     closeSync(SERVER_ROOT_FD);
   }
 }
