@@ -7,6 +7,7 @@ import { invalidateEntry } from '../fuse/notify.ts';
 import { FileLock } from '../native/file-lock.ts';
 import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
+import { MountWatch } from './mount-watch.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
@@ -18,6 +19,7 @@ import {
 import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './worker-messages.ts';
 
 const LOCK_PAUSE_MS = 10;
+const WATCH_EVERY_MS = 1_000;
 
 /**
  * The server child: serves one pool's mount on the descriptor that it inherited, until the mount is
@@ -50,13 +52,17 @@ export async function serve(log: Logger): Promise<void> {
     worker.on('error', reject);
     worker.on('exit', () => resolve());
   });
+  let watching: NodeJS.Timeout | undefined;
   try {
     if (assignment.generation !== 'buffered') {
+      const watch = await MountWatch.of(SERVER_ROOT_FD);
       const ask = (request: BootRequest) => {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
       await Promise.race([boot(assignment, ask, log), ended]);
+      const look = () => watch.isOver(!process.connected) && stop();
+      watching = setInterval(look, WATCH_EVERY_MS);
     }
     await ended;
   } catch (error) {
@@ -64,6 +70,7 @@ export async function serve(log: Logger): Promise<void> {
     await ended;
     throw error;
   } finally {
+    clearInterval(watching);
     if (process.connected) process.disconnect();
   }
 }
@@ -108,7 +115,7 @@ async function boot(
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });
     throw error;
   } finally {
-    // It would keep the mount busy; the mapped log does so anyway, for as long as this runs.
+    // It would keep the mount busy; so does the mapped log, for as long as this runs: MountWatch.
     closeSync(SERVER_ROOT_FD);
   }
 }
