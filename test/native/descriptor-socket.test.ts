@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   fstatSync,
@@ -115,6 +116,13 @@ describe('descriptors over a socket', () => {
       expect(receiver.receive(0)).toBeUndefined();
     }
     expect(caught(() => sendDescriptors(path, { text: '.', fds: [] })).code).toBe('NOT_FOUND');
+  });
+
+  test('do not come from a sender that dies before it sends', () => {
+    using receiver = DescriptorReceiver.listen(path);
+    const program = 'import socket, sys; socket.socket(1, 5).connect(sys.argv[1])';
+    execFileSync('python3', ['-c', program, path]);
+    expect(receiver.receive(20_000)).toBeUndefined();
   });
 
   test('are closed when the message is longer than the buffer', () => {
