@@ -44,7 +44,9 @@ export class DescriptorReceiver implements Disposable {
       );
       return { text: Buffer.from(buffer.subarray(0, lengthBytes)).toString('utf8'), fds };
     } catch (error) {
-      if (codeOf((error as Error).cause) === 'ETIMEDOUT') return undefined;
+      // The second is of a sender that died before it sent.
+      const code = codeOf((error as Error).cause);
+      if (code === 'ETIMEDOUT' || code === 'ECONNRESET') return undefined;
       throw error;
     }
   }

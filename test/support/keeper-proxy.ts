@@ -31,7 +31,10 @@ export async function startProxy(
     const relay = (from: Socket, to: Socket) => {
       from.on('error', () => {});
       from.on('close', () => to.destroy());
-      createInterface({ input: from }).on('line', (line) => {
+      const lines = createInterface({ input: from });
+      // readline repeats its input's errors; a killed keeper resets its connection.
+      lines.on('error', () => {});
+      lines.on('line', (line) => {
         if (STEPS[seen++] !== step) return to.write(`${line}\n`);
         act();
         return reach();

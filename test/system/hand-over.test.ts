@@ -7,6 +7,7 @@ import { MounterClient } from '../../src/mounter/client.ts';
 import { findServers } from '../../src/mounter/find-server.ts';
 import { KeeperConnection } from '../../src/mounter/keeper-connection.ts';
 import { DescriptorReceiver } from '../../src/native/descriptor-socket.ts';
+import { FileLock } from '../../src/native/file-lock.ts';
 import { mountsAt } from '../../src/native/mounts.ts';
 import { rejection } from '../support/caught.ts';
 import { STEPS, startProxy } from '../support/keeper-proxy.ts';
@@ -193,6 +194,26 @@ describe('a mounter', () => {
       expect(['answered', 'ended']).toContain(await asked);
       await serves(serving);
     });
+  });
+
+  test('starts no server beside another that has woken up too late', async () => {
+    const fake = await asking([POOL]);
+    expect(await fake.ask()).toBe('answered');
+    const timesServed = () => logOf(serving).split('pool is served').length;
+    const before = timesServed();
+    const late = FileLock.tryLock(join(node().mountRoot, `${POOL}.references`));
+    try {
+      fake.stop();
+      await eventually(
+        'its own server waits',
+        () =>
+          logOf(serving).includes('waiting for another server of this mount to end') || undefined,
+      );
+      expect(timesServed()).toBe(before);
+    } finally {
+      late?.[Symbol.dispose]();
+    }
+    await serves(serving);
   });
 
   test('takes back what it gave to one that is silent, and refuses a third meanwhile', async () => {
