@@ -4,6 +4,10 @@ import type { Attr, SetattrChange } from '../fuse/operations.ts';
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 export const BLOCK_BYTES = 4096;
+/** How long the kernel may trust a name: the most that a DELETE takes to be seen everywhere. */
+export const ENTRY_VALID_SECONDS = 1;
+/** Attributes of an inode never change. */
+export const ATTR_VALID_SECONDS = 3600;
 
 /** A node's attributes as FUSE has them; the log keeps no times. */
 export function attrOf(node: Node): Attr {

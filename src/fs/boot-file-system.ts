@@ -1,3 +1,4 @@
+import { PATH_MAX_BYTES } from '../format/log-entry.ts';
 import { DirectoryNode, type Node, ROOT_INO } from '../format/namespace.ts';
 import { OPCODE } from '../fuse/abi-constants.ts';
 import { IN_HEADER } from '../fuse/abi-structs.ts';
@@ -16,7 +17,13 @@ import type { FileMap } from '../fuse/fmap.ts';
 import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
 import { TABLE } from '../fuse/table.ts';
 import { META_DIRECTORY } from '../pool/meta-memory.ts';
-import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
+import {
+  ATTR_VALID_SECONDS,
+  attrOf,
+  BLOCK_BYTES,
+  changes,
+  ENTRY_VALID_SECONDS,
+} from './attributes.ts';
 import { dataPathOf, type Generation } from './data-path.ts';
 import { MetaFiles } from './meta-files.ts';
 import { References } from './references.ts';
@@ -37,8 +44,8 @@ const ROOT_OPCODES: ReadonlySet<number> = new Set([
  * everything else waits for the log.
  */
 export class BootFileSystem implements Operations {
-  readonly entryValidSeconds = 1;
-  readonly attrValidSeconds = 3600;
+  readonly entryValidSeconds = ENTRY_VALID_SECONDS;
+  readonly attrValidSeconds = ATTR_VALID_SECONDS;
   generation: Generation;
   readonly #root = new DirectoryNode(ROOT_INO, '', undefined, -1, ROOT);
   readonly #meta: MetaFiles;
@@ -160,7 +167,7 @@ export class BootFileSystem implements Operations {
 
   statfs(): Statfs {
     const none = { blocks: 0, blocksFree: 0, blocksAvailable: 0, files: 0, filesFree: 0 };
-    return { blockBytes: BLOCK_BYTES, nameBytesMax: 79, ...none };
+    return { blockBytes: BLOCK_BYTES, nameBytesMax: PATH_MAX_BYTES, ...none };
   }
 
   getxattr(): Errno {

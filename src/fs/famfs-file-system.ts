@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.ts';
 import { resolve } from '../format/extents.ts';
+import { FLAG_ALL_HOSTS_RO, PATH_MAX_BYTES } from '../format/log-entry.ts';
 import { type DirectoryNode, type FileNode, type Node, ROOT_INO } from '../format/namespace.ts';
 import {
   EFBIG,
@@ -23,7 +24,13 @@ import type { Segment } from '../native/mapping.ts';
 import { META_DIRECTORY } from '../pool/meta-memory.ts';
 import { Pool, type PoolOptions } from '../pool/pool.ts';
 import type { PoolMemory } from '../pool/pool-memory.ts';
-import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
+import {
+  ATTR_VALID_SECONDS,
+  attrOf,
+  BLOCK_BYTES,
+  changes,
+  ENTRY_VALID_SECONDS,
+} from './attributes.ts';
 import {
   type DataPath,
   dataPathOf,
@@ -38,8 +45,6 @@ import { NONE, References } from './references.ts';
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-/** FILE flags of the log: 1 = every host may only read. */
-const FLAG_READ_ONLY = 1;
 /** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE: the log orders them. */
 const DOT_COOKIE = 1;
 const DOTDOT_COOKIE = 2;
@@ -83,10 +88,8 @@ const REFUSALS_MAX = 5;
  *   refers to it; its memory is not handed out again.
  */
 export class FamfsFileSystem implements Operations, Disposable {
-  /** How long the kernel may trust a name: the most that a DELETE takes to be seen everywhere. */
-  readonly entryValidSeconds = 1;
-  /** Attributes of an inode never change. */
-  readonly attrValidSeconds = 3600;
+  readonly entryValidSeconds = ENTRY_VALID_SECONDS;
+  readonly attrValidSeconds = ATTR_VALID_SECONDS;
   readonly pool: Pool;
   readonly #removed = new Map<number, Node>();
   readonly dataPath: DataPath;
@@ -152,7 +155,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
-    if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_READ_ONLY) return EROFS;
+    if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_ALL_HOSTS_RO) return EROFS;
     this.references.opened(ino);
     return { handle: 0, openFlags: this.dataPath.openFlags };
   }
@@ -169,7 +172,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
-    if (node.flags === FLAG_READ_ONLY) return EROFS;
+    if (node.flags === FLAG_ALL_HOSTS_RO) return EROFS;
     const room = Math.min(bytes.length, node.sizeBytes - offset);
     if (room <= 0) return bytes.length === 0 ? 0 : EFBIG;
     const segments = this.#segments(node, offset, room);
@@ -234,7 +237,7 @@ export class FamfsFileSystem implements Operations, Disposable {
       blocksAvailable: free,
       files: namespace.fileCount + namespace.directoryCount,
       filesFree: capacity - position,
-      nameBytesMax: 79,
+      nameBytesMax: PATH_MAX_BYTES,
     };
   }
 

@@ -69,7 +69,8 @@ export async function endServers(look: () => FoundServer[]): Promise<void> {
   throw new Fault('UNAVAILABLE', `server ${pids.join(', ')}: has not ended after a SIGKILL; retry`);
 }
 
-function isServer(pid: number): boolean {
+/** Whether a process is a server child, of whatever keeper. */
+export function isServer(pid: number): boolean {
   return procText(pid, 'cmdline').endsWith('\0serve\0');
 }
 
@@ -78,7 +79,8 @@ function toldConnection(pid: number, fd: number): string | undefined {
   return /^fuse_connection:\s*(\d+)$/m.exec(procText(pid, `fdinfo/${fd}`))?.[1];
 }
 
-function signalServer(pid: number, signal: NodeJS.Signals): void {
+/** Fine where the process has ended meanwhile. */
+export function signalServer(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {

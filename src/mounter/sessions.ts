@@ -21,6 +21,7 @@ import type { PoolAssignment } from './pool-keeper.ts';
 export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
+
 /** What a mount's servers are told; kept in a file beside the mount point for the next keeper. */
 export interface SessionFacts {
   readonly negotiated: Negotiated;

@@ -30,8 +30,7 @@ export class MetaMemory implements SharedMemory {
   readonly #superblock: Mapping;
   readonly #log: Mapping;
 
-  /** Both become its own. `lengthBytes`: of the device, as the superblock has it. */
-  constructor(superblock: Mapping, log: Mapping, lengthBytes: number) {
+  private constructor(superblock: Mapping, log: Mapping, lengthBytes: number) {
     this.#superblock = superblock;
     this.#log = log;
     this.lengthBytes = lengthBytes;
@@ -44,22 +43,16 @@ export class MetaMemory implements SharedMemory {
    */
   static open(directory: string, options: { writable: boolean }): MetaMemory {
     const superblock = Mapping.open(join(directory, META_SUPERBLOCK), options);
-    try {
-      const facts = decodeSuperblock(superblock.read(0, SUPERBLOCK_BYTES));
+    return MetaMemory.#over(superblock, (lengthBytes) => {
       const log = Mapping.open(join(directory, META_LOG), options);
-      if (log.lengthBytes === facts.logLengthBytes) {
-        return new MetaMemory(superblock, log, facts.deviceSizeBytes);
-      }
+      if (log.lengthBytes === lengthBytes) return log;
       log[Symbol.dispose]();
       throw new Fault(
         'CORRUPT',
-        `${log.path}: has ${log.lengthBytes} bytes, the superblock says ${facts.logLengthBytes}; ` +
+        `${log.path}: has ${log.lengthBytes} bytes, the superblock says ${lengthBytes}; ` +
           'the pool was formatted anew under its mount: unmount it everywhere and mount again',
       );
-    } catch (error) {
-      superblock[Symbol.dispose]();
-      throw error;
-    }
+    });
   }
 
   /**
@@ -67,17 +60,24 @@ export class MetaMemory implements SharedMemory {
    * The descriptors stay the caller's.
    */
   static adopt(superblockFd: number, logFd: number, pool: string): MetaMemory {
-    const name = `superblock of pool ${pool}`;
-    const superblock = Mapping.adopt(superblockFd, name, {
+    const superblock = Mapping.adopt(superblockFd, `superblock of pool ${pool}`, {
       writable: true,
       lengthBytes: LOG_OFFSET,
     });
-    const facts = decodeSuperblock(superblock.read(0, SUPERBLOCK_BYTES));
-    const log = Mapping.adopt(logFd, `log of pool ${pool}`, {
-      writable: true,
-      lengthBytes: facts.logLengthBytes,
-    });
-    return new MetaMemory(superblock, log, facts.deviceSizeBytes);
+    return MetaMemory.#over(superblock, (lengthBytes) =>
+      Mapping.adopt(logFd, `log of pool ${pool}`, { writable: true, lengthBytes }),
+    );
+  }
+
+  /** The superblock's mapping becomes its own, or is closed when the log cannot be mapped. */
+  static #over(superblock: Mapping, mapLog: (lengthBytes: number) => Mapping): MetaMemory {
+    try {
+      const facts = decodeSuperblock(superblock.read(0, SUPERBLOCK_BYTES));
+      return new MetaMemory(superblock, mapLog(facts.logLengthBytes), facts.deviceSizeBytes);
+    } catch (error) {
+      superblock[Symbol.dispose]();
+      throw error;
+    }
   }
 
   read(offset: number, lengthBytes: number): Uint8Array {

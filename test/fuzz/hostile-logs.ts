@@ -4,7 +4,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { drawMemory } from '../../src/cli/memory-picture.ts';
 import { regionsOf } from '../../src/cli/tools/map.ts';
 import { checkReport } from '../../src/format/check.ts';
-import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import type { Pool } from '../../src/pool/pool.ts';
 import {
@@ -12,6 +11,7 @@ import {
   DELETE,
   ENTRY,
   FILE,
+  FollowedMemory,
   HEADER_BYTES,
   ImageMemory,
   LOG_START,
@@ -111,13 +111,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 };
 
 /** A device whose log is made up as it is read: 1 GiB of it is nowhere in memory. */
-class MadeUpMemory implements SharedMemory {
+class MadeUpMemory extends FollowedMemory {
   readonly lengthBytes = DEVICE_BYTES;
   readonly #scenario: Scenario;
   readonly #start: ImageMemory;
   readonly #slot = new Uint8Array(SLOT_BYTES);
 
   constructor(scenario: Scenario) {
+    super();
     this.#scenario = scenario;
     const { logBytes, entries } = scenario;
     this.#start = new ImageMemory({
@@ -145,20 +146,6 @@ class MadeUpMemory implements SharedMemory {
     setWord(this.#slot, ENTRY.seqnum, index);
     if (this.#scenario.isGarbage !== true) sealEntry(this.#slot);
   }
-
-  write(): void {
-    throw new Error('memory: a follower must not write');
-  }
-
-  publish(): void {
-    throw new Error('memory: a follower must not publish');
-  }
-
-  flush(): void {
-    throw new Error('memory: a follower must not flush');
-  }
-
-  [Symbol.dispose](): void {}
 }
 
 function memoryKiB(field: string): number {

@@ -155,14 +155,35 @@ export interface LogImage {
   readonly memoryBytes: number;
 }
 
+/** What a follower has of memory: it reads, and anything else is a failure. */
+export abstract class FollowedMemory implements SharedMemory {
+  abstract readonly lengthBytes: number;
+  abstract read(offset: number, lengthBytes: number): Uint8Array;
+
+  write(): void {
+    throw new Error('memory: a follower must not write');
+  }
+
+  publish(): void {
+    throw new Error('memory: a follower must not publish');
+  }
+
+  flush(): void {
+    throw new Error('memory: a follower must not flush');
+  }
+
+  [Symbol.dispose](): void {}
+}
+
 /** A device of any size with an image's bytes; as strict about ranges as a mapping is. */
-export class ImageMemory implements SharedMemory {
+export class ImageMemory extends FollowedMemory {
   readonly lengthBytes: number;
   readonly #image: LogImage;
   /** How often memory was read, to tell a loop that makes no progress from work. */
   reads = 0;
 
   constructor(image: LogImage) {
+    super();
     this.#image = image;
     this.lengthBytes = image.memoryBytes;
   }
@@ -186,20 +207,6 @@ export class ImageMemory implements SharedMemory {
     }
     return bytes;
   }
-
-  write(): void {
-    throw new Error('memory: a follower must not write');
-  }
-
-  publish(): void {
-    throw new Error('memory: a follower must not publish');
-  }
-
-  flush(): void {
-    throw new Error('memory: a follower must not flush');
-  }
-
-  [Symbol.dispose](): void {}
 }
 
 /** Copies what `piece`, at `pieceAt`, shares with `window`, which shows memory from `windowAt`. */

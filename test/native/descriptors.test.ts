@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { codeOf } from '../../src/base/errors.ts';
 import { FileLock } from '../../src/native/file-lock.ts';
 import { FuseDevice, fetchDescriptor, WakeEvent } from '../../src/native/fuse-device.ts';
+import { codeThrownBy } from '../support/caught.ts';
 import { LinePeer } from '../support/line-peer.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -20,15 +20,6 @@ beforeEach(() => {
 });
 
 afterEach(() => scratch[Symbol.dispose]());
-
-function codeThrownBy(run: () => unknown): string | undefined {
-  try {
-    run();
-    return undefined;
-  } catch (error) {
-    return codeOf(error);
-  }
-}
 
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
 

@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { codeOf } from '../../src/base/errors.ts';
 import { bindMount, mountsAt, readMountInfo, unmount } from '../../src/native/mounts.ts';
+import { codeThrownBy } from '../support/caught.ts';
 import { compile } from '../support/compile.ts';
 import { LinePeer } from '../support/line-peer.ts';
 import { fuse, testUnless } from '../support/requirements.ts';
@@ -63,16 +63,7 @@ function startCaller(refused: readonly string[]): LinePeer {
   return new LinePeer(programs.join('refuse-calls'), args, { ...process.env, TMPDIR: hidden() });
 }
 
-function errnoOf(run: () => unknown): string | undefined {
-  try {
-    run();
-    return undefined;
-  } catch (error) {
-    return codeOf(error);
-  }
-}
-
-const write = (path: string) => errnoOf(() => writeFileSync(path, 'through the mount'));
+const write = (path: string) => codeThrownBy(() => writeFileSync(path, 'through the mount'));
 /** Where a kernel without the new calls needs a directory for a moment. */
 const hidden = () => programs.join('hidden');
 
@@ -199,7 +190,7 @@ describe.each([
 
 describe('unmount', () => {
   const codeOfUnmount = (path: string, detach = false) =>
-    errnoOf(() => unmount(path, detach ? { detach } : {}));
+    codeThrownBy(() => unmount(path, detach ? { detach } : {}));
 
   test('says NOT_FOUND where nothing is mounted, and where there is nothing', () => {
     expect(codeOfUnmount(target)).toBe('NOT_FOUND');

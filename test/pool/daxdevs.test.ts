@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { codeOf, messageOf } from '../../src/base/errors.ts';
 import { GiB, MiB } from '../../src/base/numbers.ts';
 import { Daxdevs } from '../../src/pool/daxdevs.ts';
+import { caught } from '../support/caught.ts';
 import { FakeDaxBus } from '../support/fake-sysfs.ts';
 
 const PATH = '/dev/dax0.0';
@@ -20,15 +20,6 @@ beforeEach(() => {
   users = [];
   daxdevs = new Daxdevs(() => users, bus);
 });
-
-function faultOf(run: () => unknown): { code: string | undefined; message: string } {
-  try {
-    run();
-  } catch (error) {
-    return { code: codeOf(error), message: messageOf(error) };
-  }
-  throw new Error('it did not fail');
-}
 
 describe('daxdevs', () => {
   test('are listed with size, alignment, driver and NUMA node', () => {
@@ -53,7 +44,7 @@ describe('daxdevs', () => {
   });
 
   test('that are not there are NOT_FOUND, with those that are', () => {
-    const fault = faultOf(() => daxdevs.get('/dev/dax7.0'));
+    const fault = caught(() => daxdevs.get('/dev/dax7.0'));
     expect(fault.code).toBe('NOT_FOUND');
     expect(fault.message).toContain('/dev/dax7.0');
     expect(fault.message).toContain('/dev/dax0.0, /dev/dax1.0');
@@ -87,7 +78,7 @@ describe('switching the mode of a daxdev', () => {
 
   test.each(['unbind', 'new_id'])('puts the device back when %s fails', (attribute) => {
     bus.failures = [{ attribute, code: 'EIO' }];
-    const fault = faultOf(() => daxdevs.switchTo(PATH, 'fsdev'));
+    const fault = caught(() => daxdevs.switchTo(PATH, 'fsdev'));
     expect(fault.code).toBe('IO');
     expect(fault.message).toContain('it is with device_dax now');
     expect(bus.driverOf('dax0.0')).toBe('device_dax');
@@ -98,7 +89,7 @@ describe('switching the mode of a daxdev', () => {
       { attribute: 'new_id', code: 'EIO' },
       { attribute: 'bind', code: 'EIO' },
     ];
-    const fault = faultOf(() => daxdevs.switchTo(PATH, 'fsdev'));
+    const fault = caught(() => daxdevs.switchTo(PATH, 'fsdev'));
     expect(fault.message).toContain('it is with no driver now');
   });
 
@@ -113,17 +104,17 @@ describe('switching the mode of a daxdev', () => {
 
   test('refuses while somebody has the device, and names who', () => {
     users = ['process 4711 (qemu)'];
-    const fault = faultOf(() => daxdevs.switchTo(PATH, 'fsdev'));
+    const fault = caught(() => daxdevs.switchTo(PATH, 'fsdev'));
     expect(fault.code).toBe('BUSY');
     expect(fault.message).toContain('process 4711 (qemu)');
     expect(bus.writes).toEqual([]);
   });
 
   test('refuses system memory, and a mode that the kernel has no driver for', () => {
-    expect(faultOf(() => daxdevs.switchTo('/dev/dax1.0', 'devdax')).code).toBe('PRECONDITION');
+    expect(caught(() => daxdevs.switchTo('/dev/dax1.0', 'devdax')).code).toBe('PRECONDITION');
     const old = new FakeDaxBus(['device_dax']);
     old.add('dax0.0', 'device_dax');
-    const fault = faultOf(() => new Daxdevs(() => [], old).switchTo(PATH, 'fsdev'));
+    const fault = caught(() => new Daxdevs(() => [], old).switchTo(PATH, 'fsdev'));
     expect(fault.code).toBe('PRECONDITION');
     expect(fault.message).toContain('fsdev_dax');
     expect([...bus.writes, ...old.writes]).toEqual([]);

@@ -16,7 +16,17 @@ export function caught(run: () => unknown): Caught {
   throw new Error(`nothing was thrown; the result is ${JSON.stringify(result)}`);
 }
 
-/** The same of a promise that must reject. */
+/** The code of what `run` throws; undefined when it throws nothing. */
+export function codeThrownBy(run: () => unknown): string | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+/** The same as `caught` of a promise that must reject. */
 export async function rejection(promise: Promise<unknown>): Promise<Caught> {
   try {
     await promise;

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { codeOf } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
+import { codeThrownBy } from '../support/caught.ts';
 import { startPeer } from '../support/mapping-peer.ts';
 import { TestCluster, type TestVolume } from '../support/test-cluster.ts';
 
@@ -48,15 +48,6 @@ afterAll(async () => {
 function sh(script: string): { status: number | null; text: string } {
   const done = spawnSync('sh', ['-c', script], { cwd: target, encoding: 'utf8' });
   return { status: done.status, text: done.stdout + done.stderr };
-}
-
-function errnoOf(run: () => unknown): string | undefined {
-  try {
-    run();
-    return undefined;
-  } catch (error) {
-    return codeOf(error);
-  }
 }
 
 function sha256(path: string): string {
@@ -127,12 +118,14 @@ describe('a volume on a real mount', () => {
     const fd = openSync(file, 'r+');
     try {
       expect(writeSync(fd, Buffer.alloc(100, 1), 0, 100, SIZE - 10)).toBe(10);
-      expect(errnoOf(() => writeSync(fd, Buffer.alloc(100, 1), 0, 100, SIZE))).toBe('EFBIG');
-      expect(errnoOf(() => writeSync(fd, Buffer.alloc(8, 1), 0, 8, SIZE + 4096))).toBe('EFBIG');
+      expect(codeThrownBy(() => writeSync(fd, Buffer.alloc(100, 1), 0, 100, SIZE))).toBe('EFBIG');
+      expect(codeThrownBy(() => writeSync(fd, Buffer.alloc(8, 1), 0, 8, SIZE + 4096))).toBe(
+        'EFBIG',
+      );
     } finally {
       closeSync(fd);
     }
-    expect(errnoOf(() => writeFileSync(file, 'x', { flag: 'a' }))).toBe('EFBIG');
+    expect(codeThrownBy(() => writeFileSync(file, 'x', { flag: 'a' }))).toBe('EFBIG');
     expect(sh('stat -c %s data').text).toBe(`${SIZE}\n`);
   });
 
@@ -220,7 +213,7 @@ describe('a volume on a real mount', () => {
     writeSync(fd, bytes, 0, SIZE, 0);
     closeSync(fd);
     expect(sha256(elsewhere)).toBe(createHash('sha256').update(bytes).digest('hex'));
-    expect(errnoOf(() => openSync(elsewhere, 'r+'))).toBe('EROFS');
+    expect(codeThrownBy(() => openSync(elsewhere, 'r+'))).toBe('EROFS');
     const again = openSync(file, 'r+');
     writeSync(again, Buffer.from('changed'), 0, 7, 5 * MiB);
     closeSync(again);

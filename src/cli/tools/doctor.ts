@@ -109,7 +109,7 @@ function driverFinding(
   const found = daxdevs.hasFsdev ? 'fsdev_dax is there' : 'no fsdev_dax; devices stay in devdax';
   if (bare.length > 0) {
     const text = `${bare.join(', ')} without a driver`;
-    const advice = 'the mounter binds it again when it mounts the pool';
+    const advice = 'bind it: write its name to /sys/bus/dax/drivers/device_dax/bind';
     return { what: 'dax drivers', ok: false, found: text, advice };
   }
   // Kernels with famfs that are older than 7.0 take devices in devdax mode.
