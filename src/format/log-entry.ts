@@ -153,8 +153,6 @@ export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
   return bytes;
 }
 
-const encoder = new TextEncoder();
-
 /** For a repair: the same entry with another number, and the crc that goes with it. */
 export function renumbered(bytes: Uint8Array, seqnum: number): Uint8Array {
   const copy = bytes.slice(0, ENTRY_BYTES);
@@ -199,18 +197,18 @@ const PAD_BY_TYPE: Readonly<Record<number, number>> = {
   [TYPE['add-daxdev']]: ADD_DAXDEV.pad,
 };
 
+const encoder = new TextEncoder();
+
 function setPath(bytes: Uint8Array, offset: number, path: string): void {
-  const encoded = encoder.encode(path);
-  if (encoded.length === 0 || encoded.length > PATH_MAX_BYTES) {
-    throw new Fault(
-      'INVALID',
-      `path "${path}": has ${encoded.length} bytes, expected 1 to ${PATH_MAX_BYTES}`,
-    );
+  const room = bytes.subarray(offset, offset + PATH_MAX_BYTES);
+  if (path === '' || encoder.encodeInto(path, room).read < path.length) {
+    const found = encoder.encode(path).length;
+    const text = `path "${path}": has ${found} bytes, expected 1 to ${PATH_MAX_BYTES}`;
+    throw new Fault('INVALID', text);
   }
-  if (encoded.includes(0)) {
+  if (path.includes('\0')) {
     throw new Fault('INVALID', `path ${JSON.stringify(path)}: holds a NUL, which would end it`);
   }
-  bytes.set(encoded, offset);
 }
 
 /** Reads the one entry of `bytes`, which stands at `index` in the log: see `EntryBatch.decode`. */
