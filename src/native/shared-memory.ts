@@ -93,7 +93,10 @@ export class OrderedMemory implements SharedMemory {
       const text = `found the length ${lengthBytes}, expected 0 to ${this.lengthBytes}`;
       throw new Fault('INVALID', `shared memory at ${offset}: ${text}`);
     }
-    const bytes = new Uint8Array(lengthBytes);
+    // A slice of Node's pool if small, and never zeroed: all of it is copied over. Arrays that had
+    // each a buffer of its own were the dearest part of an append (decision 0017).
+    const { buffer, byteOffset } = Buffer.allocUnsafe(lengthBytes);
+    const bytes = new Uint8Array(buffer, byteOffset, lengthBytes);
     this.#raw.invalidate(offset, lengthBytes);
     this.#raw.copyOut(offset, bytes);
     return bytes;
