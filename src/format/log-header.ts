@@ -61,7 +61,10 @@ export function encodeLogHeader(header: LogHeader): Uint8Array {
   return bytes;
 }
 
-/** CORRUPT: too short, a wrong magic or crc, a last_index that the length denies, a next_index beyond it. */
+/**
+ * CORRUPT: too few bytes, a wrong magic or crc, a last_index that the length denies, a next_index
+ * beyond it.
+ */
 export function decodeLogHeader(bytes: Uint8Array): LogHeader {
   if (bytes.length < F.size) throw corrupt(`found ${bytes.length} bytes, expected ${F.size}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

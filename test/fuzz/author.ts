@@ -90,12 +90,17 @@ export class Author {
     for (let left = count; left > 0; left--) this.#append(this.#daxdev());
   }
 
-  #append(bytes: Uint8Array): void {
+  /** Entries that are all rejected, and none damaged: more than are kept with their text. */
+  writeRejected(count: number): void {
+    for (let left = count; left > 0; left--) this.#append(this.#unknown(), false);
+  }
+
+  #append(bytes: Uint8Array, mayDamage = true): void {
     const random = this.#random;
     setWord(bytes, ENTRY.seqnum, this.#index);
-    if (random.oneIn(300)) spoilField(random, bytes, ENTRY.seqnum);
+    if (mayDamage && random.oneIn(300)) spoilField(random, bytes, ENTRY.seqnum);
     sealEntry(bytes);
-    if (random.oneIn(200)) flipSome(random, bytes);
+    if (mayDamage && random.oneIn(200)) flipSome(random, bytes);
     this.entries.push(bytes);
     this.#index += 1;
   }

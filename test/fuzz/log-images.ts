@@ -36,6 +36,7 @@ export function authoredImage(random: Random): LogImage {
   const deviceBytes = LOG_START + logBytes + spare();
   const author = new Author(random, emptyPool(unitBytes, logBytes, deviceBytes));
   if (random.oneIn(60)) author.writeDevices(random.between(60, 70));
+  if (random.oneIn(300)) author.writeRejected(1500);
   author.write(random.oneIn(60) ? random.between(100, 400) : random.between(0, 30));
   const { entries } = author;
   const image = {

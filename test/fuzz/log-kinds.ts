@@ -30,8 +30,9 @@ import type { Random } from './random.ts';
 import { RangeSet } from './range-set.ts';
 import { foreseen, must, mustEqual, type Tally } from './tally.ts';
 
-/** The least that a follower reads at once on average: more reads are a loop without progress. */
-const BATCH_ENTRIES_MIN = 32;
+/** Reads of a follower, besides those for entries, and entries a read: more is no progress. */
+const READS_MAX = 16;
+const BATCH_ENTRIES_MIN = 16;
 
 /** Opens a log in every way there is, and holds what comes of it to the model. */
 export function replay(image: LogImage, random: Random, tally: Tally): void {
@@ -49,7 +50,7 @@ export function replay(image: LogImage, random: Random, tally: Tally): void {
   }
   if (model === undefined) throw new Error('opened what must be refused');
   tally.count('open', model.damaged ? 'damaged' : 'whole');
-  must(memory.reads <= 6 + model.nextIndex / BATCH_ENTRIES_MIN, `${memory.reads} reads`);
+  must(memory.reads <= READS_MAX + model.nextIndex / BATCH_ENTRIES_MIN, `${memory.reads} reads`);
   const { replica } = follower;
   checkReplica(replica, model, random, tally);
   mustEqual(removed.map((node) => node.name).join(), lastNames(model.removed), 'nodes removed');
@@ -110,7 +111,7 @@ function checkOutput(follower: LogFollower, tally: Tally): void {
   const report = checkReport(superblock, follower.header(), replica);
   for (const { code } of report.problems) tally.count('problem', code);
   must(report.largestFreeBytes <= report.freeBytes, 'the largest free piece is too large');
-  must(report.problems.length <= 1001, `${report.problems.length} problems reported`);
+  must(report.problems.length <= 1002, `${report.problems.length} problems reported`);
   must(JSON.stringify(report).length < 2 ** 20, 'the report is too long');
   const regions = regionsOf({ replica, superblock } as Pool);
   const lines = drawMemory(superblock.deviceSizeBytes, regions);

@@ -1,4 +1,4 @@
-// npm run fuzz [-- --seed N] [--cases N] [--first N]; without cases and first, hostile logs as well.
+// npm run fuzz [-- --seed N] [--cases N] [--first N]; hostile logs too, without cases and first.
 import { parseArgs } from 'node:util';
 import { campaign, describeRun } from './campaign.ts';
 import {
