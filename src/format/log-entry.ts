@@ -217,16 +217,19 @@ export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
 }
 
 /**
- * Entries as they were copied out of a log, one after the other. One view serves them all: views
- * and slices for each entry took a quarter of a replay's time (docs/decisions/0017).
+ * Entries as they were copied out of a log, one after the other. One view serves them all, and
+ * whatever else is copied to the same bytes later: views and slices for each entry took a quarter
+ * of a replay's time (docs/decisions/0017).
  */
 export class EntryBatch {
-  readonly #bytes: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly #text: Buffer;
   readonly #view: DataView;
+  /** What the crc of each slot is of, made when it is first asked for. */
+  readonly #covered: Uint8Array[] = [];
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -240,7 +243,9 @@ export class EntryBatch {
     const base = slot * ENTRY_BYTES;
     const view = this.#view;
     const crc = getU64OrInfinity(view, base + E.crc);
-    const computed = crc32(this.#bytes.subarray(base, base + E.crc));
+    const covered = this.#covered[slot] ?? this.bytes.subarray(base, base + E.crc);
+    this.#covered[slot] = covered;
+    const computed = crc32(covered);
     if (crc !== computed) {
       return damaged('ENTRY_CRC', `crc is ${crc}, the entry's bytes give ${computed}`);
     }
@@ -303,14 +308,14 @@ export class EntryBatch {
 
   #addDaxdev(base: number): DecodedEntry {
     const sizeBytes = getU64OrInfinity(this.#view, base + ADD_DAXDEV.size);
-    const deviceUuid = formatUuid(this.#bytes.subarray(base + ADD_DAXDEV.uuid));
+    const deviceUuid = formatUuid(this.bytes.subarray(base + ADD_DAXDEV.uuid));
     const devindex = this.#view.getUint32(base + ADD_DAXDEV.index, true);
     return { ok: true, entry: { type: 'add-daxdev', sizeBytes, deviceUuid, devindex } };
   }
 
   /** The text up to the NUL; undefined when there is no NUL or it is no UTF-8. */
   #path(start: number): string | undefined {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     const limit = start + PATH_BYTES;
     let end = start;
     let allBits = 0;
