@@ -89,8 +89,16 @@ describe('a file lock', () => {
     using next = FileLock.tryLock(file);
     expect(next).toBeDefined();
     lock.release();
-    expect(lock.tryTake()).toBe(false);
     expect(FileLock.tryLock(file)).toBeUndefined();
+  });
+
+  test('is taken no more once it is closed', () => {
+    const lock = FileLock.open(file);
+    lock[Symbol.dispose]();
+    expect(lock.tryTake()).toBe(false);
+    lock.release();
+    using next = FileLock.tryLock(file);
+    expect(next).toBeDefined();
   });
 
   test('of a file that is not there is NOT_FOUND', () => {
