@@ -58,7 +58,7 @@ describe('device lock', () => {
     next?.[Symbol.dispose]();
   });
 
-  test('holds its device open once, however often it is held, and closes it in the end', async () => {
+  test('opens its device once, however often it is held, and closes it in the end', async () => {
     const lock = new DeviceLock(path);
     expect(descriptorsOf(path)).toBe(0);
     for (let hold = 0; hold < 3; hold++) {
