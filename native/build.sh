@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 compiler="${CC:-cc}"
 headers=../node_modules/node-api-headers/include
 output=build/famfs.node
-sources=(famfs.c memory.c cache.c fuse.c mounts.c)
+sources=(famfs.c memory.c cache.c fuse.c mounts.c descriptors.c)
 
 if [ -e "$output" ] && [ -z "$(find . -maxdepth 1 -newer "$output" -type f)" ]; then exit 0; fi
 command -v "$compiler" >/dev/null || {

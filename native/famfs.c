@@ -165,6 +165,7 @@ NAPI_MODULE_INIT() {
   init_memory(env, exports);
   init_fuse(env, exports);
   init_mounts(env, exports);
+  init_descriptors(env, exports);
   return exports;
 }
 

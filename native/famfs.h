@@ -46,5 +46,6 @@ void define(napi_env env, napi_value exports, const char *name, napi_callback fu
 void init_memory(napi_env env, napi_value exports);
 void init_fuse(napi_env env, napi_value exports);
 void init_mounts(napi_env env, napi_value exports);
+void init_descriptors(napi_env env, napi_value exports);
 
 #endif

@@ -111,7 +111,7 @@ export class BootFileSystem implements Operations {
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
     this.#references.opened(ino);
-    return { handle: 0, openFlags: 0 };
+    return { handle: 0, openFlags: dataPathOf(this.generation).openFlags };
   }
 
   getFmap(ino: number): FileMap | Errno {

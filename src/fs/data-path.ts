@@ -1,6 +1,7 @@
 import { MiB } from '../base/numbers.ts';
 import { fmapExtents } from '../format/extents.ts';
 import type { FileNode } from '../format/namespace.ts';
+import { FOPEN } from '../fuse/abi-constants.ts';
 import type { FileMap, MapExtent } from '../fuse/fmap.ts';
 import { fileMapBytes, PUSH_MAP_MAX_BYTES, simpleMapBytes } from '../fuse/fmap.ts';
 
@@ -16,6 +17,12 @@ export interface DataPath {
   readonly generation: Generation;
   /** How the kernel learns devices: by asking, by being told, or not at all. */
   readonly devices: 'get-daxdev' | 'daxdev-open' | 'none';
+  /**
+   * FOPEN bits that answer OPEN. Buffered: none, so that the kernel drops its pages of the file and
+   * an open sees what others wrote. On dax there are no pages, only what is mapped, which a kernel
+   * that took the file for an ordinary one would tear from under those who map it.
+   */
+  readonly openFlags: number;
   /**
    * Why the kernel would refuse the file's map, or take it and misread it; undefined: it carries
    * it. Asked when a volume is staged, so that no open() has to fail for it.
@@ -43,6 +50,7 @@ const DATA_PATHS: Readonly<Record<Generation, DataPath>> = {
   buffered: {
     generation: 'buffered',
     devices: 'none',
+    openFlags: 0,
     refusal: () => undefined,
     fileMap: asIs,
   },
@@ -65,6 +73,7 @@ function direct(generation: Generation, devices: DataPath['devices'], limits: Li
   return {
     generation,
     devices,
+    openFlags: FOPEN.KEEP_CACHE,
     refusal: (file) => limitOf(asIs(file), limits),
     fileMap: asIs,
   };

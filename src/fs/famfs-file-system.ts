@@ -154,8 +154,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (node.kind === 'directory') return EISDIR;
     if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_READ_ONLY) return EROFS;
     this.references.opened(ino);
-    // No KEEP_CACHE: the kernel drops its pages of the file, so an open sees what others wrote.
-    return { handle: 0, openFlags: 0 };
+    return { handle: 0, openFlags: this.dataPath.openFlags };
   }
 
   read(ino: number, offset: number, lengthBytes: number): readonly Segment[] | Errno {

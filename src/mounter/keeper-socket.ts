@@ -5,35 +5,45 @@ import type { Logger } from 'pino';
 import { codeOf, Fault, isFault, messageOf } from '../base/errors.ts';
 import { decodeRequest, parseLine, type Reply, type Request } from './protocol.ts';
 
+/** Who asks, on one connection. */
+export interface Asker {
+  /** Aborted when the connection ends, on whichever side. */
+  readonly gone: AbortSignal;
+  /** Ends the connection. */
+  drop(): void;
+}
+
+type Handle = (request: Request, asker: Asker) => Promise<unknown>;
+
 /** Answers the mounter's socket: reads requests, asks `handle`, writes replies. */
 export class KeeperSocket implements AsyncDisposable {
   readonly #server: Server;
-  readonly #path: string;
   readonly #connections = new Set<Socket>();
+  #closed: Promise<void> | undefined;
 
-  private constructor(server: Server, path: string) {
+  private constructor(server: Server) {
     this.#server = server;
-    this.#path = path;
   }
 
   /** Listens, for root only. A socket file whose process is gone is replaced. IO if it cannot. */
-  static async listen(
-    path: string,
-    handle: (request: Request) => Promise<unknown>,
-    log: Logger,
-  ): Promise<KeeperSocket> {
+  static async listen(path: string, handle: Handle, log: Logger): Promise<KeeperSocket> {
     rmSync(path, { force: true });
     const server = createServer();
-    const socket = new KeeperSocket(server, path);
+    const socket = new KeeperSocket(server);
     server.on('connection', (connection) => {
       socket.#connections.add(connection);
-      connection.on('close', () => socket.#connections.delete(connection));
+      const gone = new AbortController();
+      connection.on('close', () => {
+        socket.#connections.delete(connection);
+        gone.abort();
+      });
+      const asker: Asker = { gone: gone.signal, drop: () => connection.destroy() };
       connection.on('error', (error) => log.debug({ code: codeOf(error) }, 'client went away'));
       const lines = createInterface({ input: connection });
       lines.on('error', () => {});
       lines.on('line', async (line) => {
-        const answer = await answerLine(line, handle, log);
-        connection.write(`${JSON.stringify(answer)}\n`);
+        const answer = await answerLine(line, asker, handle, log);
+        if (!connection.destroyed) connection.write(`${JSON.stringify(answer)}\n`);
       });
     });
     await new Promise<void>((resolve, reject) => {
@@ -47,24 +57,26 @@ export class KeeperSocket implements AsyncDisposable {
     return socket;
   }
 
+  /** Leaves the path to another keeper; connections go on. Idempotent. */
+  stopListening(): void {
+    // Closing removes the file, too: a second time it would be the other's.
+    this.#closed ??= new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.stopListening();
     for (const connection of this.#connections) connection.destroy();
-    await closed;
-    rmSync(this.#path, { force: true });
+    await this.#closed;
   }
 }
 
-async function answerLine(
-  line: string,
-  handle: (request: Request) => Promise<unknown>,
-  log: Logger,
-): Promise<Reply> {
+async function answerLine(line: string, asker: Asker, handle: Handle, log: Logger): Promise<Reply> {
   let id = 0;
   try {
     const message = parseLine(line);
     id = idOf(message);
-    return { id, ok: true, result: await handle(decodeRequest(message)) };
+    return { id, ok: true, result: await handle(decodeRequest(message), asker) };
   } catch (error) {
     if (!isFault(error)) log.error({ err: error }, 'a request failed');
     const code = isFault(error) ? error.code : 'INTERNAL';

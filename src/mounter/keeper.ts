@@ -2,11 +2,13 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Fault } from '../base/errors.ts';
-import { FileLock } from '../native/file-lock.ts';
+import type { FileLock } from '../native/file-lock.ts';
 import type { DataPathOption } from './data-path-choice.ts';
-import { KeeperSocket } from './keeper-socket.ts';
+import { HandOver } from './hand-over.ts';
+import { type Asker, KeeperSocket } from './keeper-socket.ts';
 import { PoolKeeper } from './pool-keeper.ts';
 import type { Request } from './protocol.ts';
+import { TakeOver } from './take-over.ts';
 
 export interface KeeperOptions {
   readonly socketPath: string;
@@ -23,60 +25,91 @@ export interface KeeperOptions {
 
 /** The mounter: keeps every pool of this node mounted, and answers the node plugin's questions. */
 export class Keeper implements AsyncDisposable {
+  /** Resolves when another keeper has taken everything over: there is nothing left to do. */
+  readonly handedOver: Promise<void>;
+  readonly #options: KeeperOptions;
   readonly #pools = new Map<string, PoolKeeper>();
-  readonly #lock: FileLock;
+  #lock: FileLock;
   #socket: KeeperSocket | undefined;
+  #handOver: HandOver | undefined;
+  #resolveHandedOver: () => void = () => {};
 
-  private constructor(lock: FileLock) {
+  private constructor(options: KeeperOptions, lock: FileLock) {
+    this.#options = options;
     this.#lock = lock;
+    this.handedOver = new Promise((resolve) => {
+      this.#resolveHandedOver = resolve;
+    });
   }
 
   /**
-   * Listens, and starts to mount the pools. BUSY if another keeper has this mount root, IO if the
-   * socket cannot be had; nothing is mounted then.
+   * Listens, and starts to mount the pools, or takes them over from the keeper that has them. BUSY
+   * if another keeper has this mount root and does not hand over; IO if the socket cannot be had,
+   * and nothing is mounted then.
    */
   static async start(options: KeeperOptions): Promise<Keeper> {
     mkdirSync(options.mountRoot, { recursive: true });
     // The mount table has no symbolic links, and every mount is looked up there.
     const mountRoot = realpathSync(options.mountRoot);
-    const lock = FileLock.tryLock(mountRoot);
-    if (lock === undefined) {
-      throw new Fault('BUSY', `${mountRoot}: another mounter keeps its mounts here`);
-    }
-    const keeper = new Keeper(lock);
-    for (const { name, device } of options.pools) {
-      const mountPoint = join(mountRoot, name);
-      const { dataPath, metaGid } = options;
-      const pool = new PoolKeeper(
-        { name, device, mountPoint, dataPath, metaGid },
-        options.serverCommand,
-        options.log,
-      );
-      keeper.#pools.set(name, pool);
-    }
-    const handle = (request: Request) => keeper.#handle(request);
+    const { socketPath, log } = options;
+    const names = options.pools.map(({ name }) => name);
+    const taken = await TakeOver.begin({ socketPath, mountRoot, pools: names, log });
+    const keeper = new Keeper({ ...options, mountRoot }, taken.lock);
     try {
-      keeper.#socket = await KeeperSocket.listen(options.socketPath, handle, options.log);
+      const pools = options.pools.map(({ name, device }) => keeper.#add(name, device));
+      if (!taken.isHandOver) await keeper.#listen();
+      const served = taken.servedBefore;
+      const ready = pools.map((pool) => {
+        const first = served.includes(pool.name) ? pool.untilServed() : undefined;
+        pool.start(taken.session(pool.name));
+        return first;
+      });
+      keeper.#lock = await taken.finish(Promise.all(ready));
     } catch (error) {
-      lock[Symbol.dispose]();
+      // Before the connection ends: when the old keeper serves again, these have ended.
+      await Promise.all([...keeper.#pools.values()].map((pool) => pool.suspend()));
+      for (const pool of keeper.#pools.values()) pool.giveUp();
+      await keeper.#socket?.[Symbol.asyncDispose]();
+      taken[Symbol.dispose]();
       throw error;
     }
-    for (const pool of keeper.#pools.values()) void pool.run();
+    // After a hand-over: the old keeper had the socket until now.
+    if (keeper.#socket === undefined) await keeper.#listen();
     return keeper;
   }
 
-  /** Stops answering and lets go; mounts and servers live on for the pods. */
+  async #listen(): Promise<void> {
+    const { socketPath, log } = this.#options;
+    const handle = (request: Request, asker: Asker) => this.#handle(request, asker);
+    this.#socket = await KeeperSocket.listen(socketPath, handle, log);
+  }
+
+  /** Stops answering and lets go; mounts and servers live on for the pods. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    // In between, nobody may hold the descriptors but this process.
+    const isServedElsewhere = await this.#handOver?.decided;
     await this.#socket?.[Symbol.asyncDispose]();
+    if (isServedElsewhere) return;
     for (const pool of this.#pools.values()) pool.release();
     this.#lock[Symbol.dispose]();
   }
 
-  async #handle(request: Request): Promise<unknown> {
+  #add(name: string, device: string): PoolKeeper {
+    const { mountRoot, dataPath, metaGid, serverCommand, log } = this.#options;
+    const mountPoint = join(mountRoot, name);
+    const assignment = { name, device, mountPoint, dataPath, metaGid };
+    const pool = new PoolKeeper(assignment, serverCommand, log);
+    this.#pools.set(name, pool);
+    return pool;
+  }
+
+  async #handle(request: Request, asker: Asker): Promise<unknown> {
     if (request.op === 'status') {
       const pools = await Promise.all([...this.#pools.values()].map((pool) => pool.status()));
       return { keeperPid: process.pid, pools };
     }
+    if (request.op === 'hand-over') return await this.#giveAway(request, asker);
+    if (request.op === 'serving') return this.#letGo(asker);
     const pool = this.#pools.get(request.pool);
     if (pool === undefined) {
       const known = [...this.#pools.keys()].join(', ') || 'none';
@@ -86,5 +119,39 @@ export class Keeper implements AsyncDisposable {
       );
     }
     return await pool.mount(request.atLeast, request.path);
+  }
+
+  async #giveAway(
+    { receiver, pools }: Extract<Request, { op: 'hand-over' }>,
+    asker: Asker,
+  ): Promise<unknown> {
+    if (this.#handOver !== undefined) {
+      throw new Fault('BUSY', 'hand-over: another mounter is taking over already');
+    }
+    const { mountRoot, log } = this.#options;
+    const wanted = [...this.#pools.values()].filter(({ name }) => pools.includes(name));
+    const lock = this.#lock;
+    const handOver = new HandOver({ asker, pools: wanted, lock, mountRoot, log });
+    this.#handOver = handOver;
+    void handOver.decided.then((served) => {
+      if (!served) this.#handOver = undefined;
+    });
+    await handOver.giveAway(receiver);
+    return {};
+  }
+
+  /** The other serves: the socket's path is free when it is answered, and the lock is its own. */
+  #letGo(asker: Asker): unknown {
+    if (this.#handOver?.asker !== asker) {
+      throw new Fault('PRECONDITION', 'serving: this connection has no hand-over under way');
+    }
+    this.#handOver.served();
+    this.#socket?.stopListening();
+    // Pools that the other was not asked to keep: their servers live on, as after any keeper.
+    for (const pool of this.#pools.values()) pool.release();
+    this.#lock[Symbol.dispose]();
+    this.#options.log.info('another mounter has taken over');
+    this.#resolveHandedOver();
+    return {};
   }
 }

@@ -40,7 +40,10 @@ export class PoolKeeper {
   #server: ServerProcess | undefined;
   #problem: string | undefined = 'not mounted yet';
   #restarts = 0;
+  #isServed = false;
   #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  readonly #onServed: (() => void)[] = [];
 
   /** `serverCommand`: the argv that runs a server child. */
   constructor(
@@ -55,14 +58,59 @@ export class PoolKeeper {
     this.#log = log.child({ pool: assignment.name });
   }
 
-  /** Mounts and serves until `release`, or until somebody unmounts the pool. Never throws. */
-  async run(): Promise<void> {
-    const { signal } = this.#stopping;
+  get name(): string {
+    return this.#assignment.name;
+  }
+
+  /**
+   * Mounts and serves until `suspend` or `release`, or until somebody unmounts the pool. With the
+   * session of another keeper, nothing is mounted.
+   */
+  start(given?: Session): void {
+    this.#session ??= given;
+    this.#stopping = new AbortController();
+    this.#running = this.#run(this.#stopping.signal);
+  }
+
+  /** Resolves when the pool's next server serves. */
+  untilServed(): Promise<void> {
+    return new Promise((resolve) => this.#onServed.push(resolve));
+  }
+
+  /** What another keeper needs to serve the mount; undefined while nobody can see one. */
+  get session(): Session | undefined {
+    const session = this.#session;
+    return session?.connection !== undefined && session.isMounted() ? session : undefined;
+  }
+
+  get isServed(): boolean {
+    return this.#isServed;
+  }
+
+  /**
+   * Ends the server and resolves once it has ended. The session stays for `start` or another
+   * keeper; one that nobody can see is given up.
+   */
+  async suspend(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([this.#server?.stop(), this.#running]);
+    this.#server = undefined;
+    this.#problem = 'its mounter hands over to another';
+    if (this.session === undefined) this.giveUp();
+  }
+
+  /** After `suspend`: gives the descriptor up, for good. */
+  giveUp(): void {
+    if (this.#session !== undefined) this.#drop(this.#session);
+  }
+
+  /** Never throws. */
+  async #run(signal: AbortSignal): Promise<void> {
     let backoffMs = FIRST_BACKOFF_MS;
     while (!signal.aborted) {
       const begin = performance.now();
       try {
-        if (!(await this.#serveOnce())) return;
+        if (!(await this.#serveOnce(signal))) return;
       } catch (error) {
         this.#problem = messageOf(error);
         this.#log.error(`pool is not served: ${this.#problem}`);
@@ -127,12 +175,17 @@ export class PoolKeeper {
   }
 
   /** One server's life. False when the mount is gone: somebody unmounted the pool. */
-  async #serveOnce(): Promise<boolean> {
+  async #serveOnce(signal: AbortSignal): Promise<boolean> {
+    // A keeper that the session was given to, or came from, may have left a server behind.
+    if (this.#server === undefined) await this.#session?.endServers();
     this.#session ??= await adoptOrMount(this.#assignment, () => this.#choose(), this.#log);
+    if (signal.aborted) return false;
     const session = this.#session;
     const server = this.#startServer(session);
+    session.servedBy(server.pid);
     const state = await Promise.race([server.ready, server.ended]);
     if (typeof state === 'string') {
+      if (signal.aborted) return false;
       if (session.isVisible) return this.#restart(server, state);
       // A device that was refused stays so for this connection: the next try is a new mount.
       this.#drop(session);
@@ -146,7 +199,11 @@ export class PoolKeeper {
       { serverPid: server.pid, position: state.logPosition, generation },
       'pool is served',
     );
+    for (const tell of this.#onServed.splice(0)) tell();
+    this.#isServed = true;
     const how = await server.ended;
+    this.#isServed = false;
+    if (signal.aborted) return false;
     if (!session.isMounted()) {
       this.#problem = 'unmounted';
       this.#log.info('pool was unmounted');

@@ -49,6 +49,9 @@ export type MounterStatus = z.infer<typeof mounterStatus>;
 /**
  * `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. `path`,
  * relative to the pool: asks which files there cannot be served.
+ * `hand-over`, of another keeper: descriptors of `pools` to the socket `receiver` in the mount
+ * root; answered when their servers have ended. `serving`, then, on the same connection: they are
+ * served again, answered when the old keeper has let go. See hand-over.ts.
  */
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
@@ -60,6 +63,18 @@ export const request = z.discriminatedUnion('op', [
     path: z.string().optional(),
   }),
   z.strictObject({ v: z.literal(PROTOCOL_VERSION), id: z.number().int(), op: z.literal('status') }),
+  z.strictObject({
+    v: z.literal(PROTOCOL_VERSION),
+    id: z.number().int(),
+    op: z.literal('hand-over'),
+    receiver: z.string().regex(/^[\w-]+\.sock$/),
+    pools: z.array(z.string()),
+  }),
+  z.strictObject({
+    v: z.literal(PROTOCOL_VERSION),
+    id: z.number().int(),
+    op: z.literal('serving'),
+  }),
 ]);
 export type Request = z.infer<typeof request>;
 

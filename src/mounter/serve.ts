@@ -1,10 +1,13 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
 import { invalidateEntry } from '../fuse/notify.ts';
+import { FileLock } from '../native/file-lock.ts';
 import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
+import { MountWatch } from './mount-watch.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
@@ -15,6 +18,9 @@ import {
 } from './server-messages.ts';
 import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './worker-messages.ts';
 
+const LOCK_PAUSE_MS = 10;
+const WATCH_EVERY_MS = 1_000;
+
 /**
  * The server child: serves one pool's mount on the descriptor that it inherited, until the mount is
  * gone, the keeper says stop, or it is told to end. When its keeper dies it serves on: pods must
@@ -22,6 +28,7 @@ import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './wor
  */
 export async function serve(log: Logger): Promise<void> {
   const assignment = assignmentOf(process.env);
+  using _ = await becomeOnlyServer(assignment.referencesPath, log);
   using wake = WakeEvent.create();
   const input: WorkerInput = { assignment, fuseFd: SERVER_FUSE_FD, wakeFd: wake.fd };
   const worker = new Worker(new URL('./serve-worker.js', import.meta.url), { workerData: input });
@@ -45,13 +52,17 @@ export async function serve(log: Logger): Promise<void> {
     worker.on('error', reject);
     worker.on('exit', () => resolve());
   });
+  let watching: NodeJS.Timeout | undefined;
   try {
     if (assignment.generation !== 'buffered') {
+      const watch = await MountWatch.of(SERVER_ROOT_FD);
       const ask = (request: BootRequest) => {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
       await Promise.race([boot(assignment, ask, log), ended]);
+      const look = () => watch.isOver(!process.connected) && stop();
+      watching = setInterval(look, WATCH_EVERY_MS);
     }
     await ended;
   } catch (error) {
@@ -59,6 +70,7 @@ export async function serve(log: Logger): Promise<void> {
     await ended;
     throw error;
   } finally {
+    clearInterval(watching);
     if (process.connected) process.disconnect();
   }
 }
@@ -77,6 +89,20 @@ function dropName(device: FuseDevice, parent: number, name: string, log: Logger)
   }
 }
 
+/**
+ * Waits until no other server of this mount runs: two would both write the counts. Keepers end a
+ * server before they start another; this holds also when one of two keepers wakes up too late.
+ */
+async function becomeOnlyServer(referencesPath: string, log: Logger): Promise<FileLock> {
+  for (let waits = 0; ; waits++) {
+    closeSync(openSync(referencesPath, 'a', 0o600));
+    const lock = FileLock.tryLock(referencesPath);
+    if (lock !== undefined) return lock;
+    if (waits === 0) log.info('waiting for another server of this mount to end');
+    await delay(LOCK_PAUSE_MS);
+  }
+}
+
 /** A server that cannot read its pool's log has nothing to serve: it ends, and says why. */
 async function boot(
   assignment: ServerAssignment,
@@ -89,7 +115,7 @@ async function boot(
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });
     throw error;
   } finally {
-    // It would keep the mount busy; the mapped log does so anyway, for as long as this runs.
+    // It would keep the mount busy; so does the mapped log, for as long as this runs: MountWatch.
     closeSync(SERVER_ROOT_FD);
   }
 }

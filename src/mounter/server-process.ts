@@ -11,6 +11,7 @@ import {
 } from './server-messages.ts';
 
 const ANSWER_MS = 10_000;
+const STOP_PATIENCE_MS = 5_000;
 
 interface Waiting {
   readonly resolve: (state: ServerState) => void;
@@ -96,6 +97,15 @@ export class ServerProcess {
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
       this.#send({ op: 'follow', id, ...(path === undefined ? {} : { path }) });
     });
+  }
+
+  /** Ends it after the request in hand, or by force; resolves once it has ended. */
+  async stop(): Promise<void> {
+    // A signal ends it also while it starts, and listens to no message yet.
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_PATIENCE_MS);
+    await this.ended;
+    clearTimeout(timer);
   }
 
   /** Lets go of the child: it serves on without a keeper, and does not keep this process alive. */

@@ -1,5 +1,4 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { codeOf, Fault } from '../base/errors.ts';
 import { MiB } from '../base/numbers.ts';
@@ -14,27 +13,21 @@ import {
   readMountInfo,
   unmount,
 } from '../native/mounts.ts';
-import { descriptorsOn } from '../native/proc.ts';
 import type { DataPathChoice } from './data-path-choice.ts';
 import { registerDaxdev } from './daxdev-open.ts';
-import { findServer } from './find-server.ts';
+import { endServers, findServers, type NotedServer, noteServer } from './find-server.ts';
 import type { PoolAssignment } from './pool-keeper.ts';
 
 export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
-/** How long a server may take to end; after the last, its successor starts all the same. */
-const ENDINGS = [
-  ['SIGTERM', 5_000],
-  ['SIGKILL', 1_000],
-] as const;
-const END_PAUSE_MS = 10;
-
 /** What a mount's servers are told; kept in a file beside the mount point for the next keeper. */
 export interface SessionFacts {
   readonly negotiated: Negotiated;
   readonly generation: Generation;
   readonly dataPathReason: string;
+  /** The server that was spawned last. */
+  readonly server?: NotedServer;
 }
 
 /** A mount of a pool and the descriptor that answers for it. */
@@ -58,6 +51,48 @@ export class Session implements Disposable {
     this.#facts = facts;
     if (mount instanceof DetachedMount) this.#detached = mount;
     else this.#connection = mount.device;
+  }
+
+  /**
+   * A session that another keeper gave away, with its descriptor. PRECONDITION, and the descriptor
+   * closed, where this process does not see the mount: the keepers are in two mount namespaces.
+   */
+  static received(
+    mountPoint: string,
+    connection: string,
+    fuseFd: number,
+    facts: SessionFacts,
+  ): Session {
+    const fuse = FuseDevice.adopt(fuseFd);
+    const there = readMountInfo().find(({ device }) => device === connection);
+    if (there !== undefined) return new Session(mountPoint, fuse, facts, there);
+    fuse[Symbol.dispose]();
+    throw new Fault(
+      'PRECONDITION',
+      `${mountPoint}: the mount that was handed over is not seen here; mount the directory with ` +
+        'bidirectional propagation into both mounters',
+    );
+  }
+
+  /** `major:minor`; undefined until the mount is visible. */
+  get connection(): string | undefined {
+    return this.#connection;
+  }
+
+  /** Notes who serves, for a keeper that comes after this one. */
+  servedBy(pid: number): void {
+    const server = noteServer(pid);
+    if (server === undefined) return;
+    this.#facts = { ...this.#facts, server };
+    saveFacts(this.#mountPoint, this.#facts);
+  }
+
+  /** Ends servers that another keeper has started on this connection; resolves once they have. */
+  async endServers(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const noted = readFacts(this.#mountPoint)?.server;
+    await endServers(() => findServers(connection, noted));
   }
 
   get facts(): SessionFacts {
@@ -228,41 +263,39 @@ export function forgetSession(mountPoint: string): void {
   rmSync(referencesFile(mountPoint), { force: true });
 }
 
+function readFacts(mountPoint: string): SessionFacts | undefined {
+  try {
+    return JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** Takes the descriptor over from the process that serves the mount; undefined if there is none. */
 async function adopt(
   { mountPoint }: PoolAssignment,
   there: MountInfo,
   log: Logger,
 ): Promise<Session | undefined> {
-  const owner = findServer(there);
+  const facts = readFacts(mountPoint);
+  const [owner] = findServers(there.device, facts?.server);
   if (owner === undefined) return undefined;
-  const facts = JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
+  if (facts === undefined) {
+    const path = sessionFile(mountPoint);
+    throw new Fault(
+      'IO',
+      `${path}: is gone; end server ${owner.pid}, and the pool is mounted anew`,
+    );
+  }
   const device = FuseDevice.adopt(fetchDescriptor(owner.pid, owner.fd));
   log.info({ serverPid: owner.pid }, 'taking the mount over from a server without keeper');
-  await end(owner.pid, log);
-  return new Session(mountPoint, device, facts, there);
-}
-
-/**
- * Ends a server, which does so after the request in hand, and waits for it: its successor takes its
- * counts of references over, so nobody may change them any more. Pods wait meanwhile, at most.
- */
-async function end(pid: number, log: Logger): Promise<void> {
-  for (const [signal, patienceMs] of ENDINGS) {
-    signalTo(pid, signal);
-    for (const deadline = performance.now() + patienceMs; performance.now() < deadline; ) {
-      if (descriptorsOn(pid, '/dev/fuse').length === 0) return;
-      await delay(END_PAUSE_MS);
-    }
-    log.warn({ serverPid: pid }, `the server has not ended ${patienceMs} ms after ${signal}`);
-  }
-}
-
-/** It may have ended by itself. */
-function signalTo(pid: number, signal: NodeJS.Signals): void {
+  const session = new Session(mountPoint, device, facts, there);
   try {
-    process.kill(pid, signal);
+    await session.endServers();
+    return session;
   } catch (error) {
-    if (codeOf(error) !== 'ESRCH') throw error;
+    session[Symbol.dispose]();
+    throw error;
   }
 }

@@ -57,6 +57,13 @@ export interface Addon {
   attachMount(mountFd: number, target: string): void;
   bindMount(source: string, target: string, readOnly: boolean): void;
   unmount(target: string, detach: boolean): void;
+  listenDescriptors(path: string): number;
+  receiveDescriptors(
+    listenFd: number,
+    buffer: Uint8Array,
+    timeoutMs: number,
+  ): { readonly lengthBytes: number; readonly fds: readonly number[] };
+  sendDescriptors(path: string, bytes: Uint8Array, fds: readonly number[]): void;
 }
 
 /** At the same place beside src/ and dist/; made by `npm run build`. */

@@ -39,6 +39,21 @@ export class FileLock implements Disposable {
     }
   }
 
+  /**
+   * A copy of a lock's descriptor, from the process that has the lock: it is held until the last
+   * copy is closed.
+   */
+  static adopt(fd: number): FileLock {
+    const lock = new FileLock(`descriptor ${fd}`, fd);
+    lock.#isTaken = true;
+    return lock;
+  }
+
+  /** To be sent to another process, which then shares the lock. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** False when it is held: by another descriptor, or through this one, which flock would grant. */
   tryTake(): boolean {
     if (this.#isTaken || this.#isClosed) return false;
@@ -46,14 +61,14 @@ export class FileLock implements Disposable {
     return this.#isTaken;
   }
 
-  /** Gives back what `tryTake` took; nothing where that is nothing. */
+  /** Gives back what `tryTake` took, for all copies; nothing where that is nothing. */
   release(): void {
     if (!this.#isTaken || this.#isClosed) return;
     native(this.#path, (raw) => raw.unlock(this.#fd));
     this.#isTaken = false;
   }
 
-  /** Idempotent. Gives it back and closes the file: it can be taken no more. */
+  /** Idempotent. Closes the file, which gives it back unless there are copies; it takes no more. */
   [Symbol.dispose](): void {
     if (!this.#isClosed) closeSync(this.#fd);
     this.#isClosed = true;

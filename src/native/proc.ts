@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { codeOf } from '../base/errors.ts';
 
 /** Ids of the other processes of this pid namespace. */
@@ -18,6 +18,24 @@ export function descriptorsOn(pid: number, path: string): number[] {
 /** A text file below `/proc/<pid>`; empty for a process that is gone. */
 export function procText(pid: number, name: string): string {
   return orElse(() => readFileSync(`/proc/${pid}/${name}`, 'utf8'), '');
+}
+
+/** When a process started, in ticks since boot: with its id, a name that is never used again. */
+export function startOf(pid: number): string | undefined {
+  // The command's name, in brackets, may hold anything; field 22 is the twentieth after it.
+  const text = procText(pid, 'stat');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+/**
+ * Another process that holds a flock(2) of a file; undefined if it is not seen. /proc/locks names
+ * who took it, which may have handed it on and ended.
+ */
+export function flockHolder(path: string): number | undefined {
+  const real = realpathSync(path);
+  return otherProcesses().find((pid) =>
+    descriptorsOn(pid, real).some((fd) => /^lock:.*FLOCK/m.test(procText(pid, `fdinfo/${fd}`))),
+  );
 }
 
 /**

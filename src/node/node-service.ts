@@ -42,19 +42,19 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
       return {};
     },
 
-    nodePublishVolume: async (request) => {
+    nodePublishVolume: async (request, { signal }) => {
       const volumeId = volumeIdOf(request);
       const stagingPath = pathOf('staging_target_path', request.staging_target_path);
       const targetPath = pathOf('target_path', request.target_path);
-      const { dataPath } = decodeVolumeContext(volumeId, request.volume_context);
+      const location = decodeVolumeContext(volumeId, request.volume_context);
+      const { dataPath } = location;
       const access = checkCapability('volume_capability', request.volume_capability, dataPath);
-      await volumes.publish({
-        volumeId,
-        stagingPath,
-        targetPath,
-        readOnly: request.readonly || access.readOnly,
-        singleTarget: access.mode === SINGLE_TARGET_MODE,
-      });
+      const readOnly = request.readonly || access.readOnly;
+      const singleTarget = access.mode === SINGLE_TARGET_MODE;
+      await volumes.publish(
+        { volumeId, stagingPath, targetPath, location, readOnly, singleTarget },
+        signal,
+      );
       return {};
     },
 

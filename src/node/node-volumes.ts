@@ -17,6 +17,7 @@ export interface PublishRequest {
   readonly volumeId: string;
   readonly stagingPath: string;
   readonly targetPath: string;
+  readonly location: VolumeContext;
   readonly readOnly: boolean;
   /** SINGLE_NODE_SINGLE_WRITER: at most one target path on the node. */
   readonly singleTarget: boolean;
@@ -101,21 +102,23 @@ export class NodeVolumes {
   /**
    * Binds the staged volume to the target path, which is made. PRECONDITION when the volume is not
    * staged there, is staged read-only and asked for writable, or may have one target only and has
-   * another; EXISTS when the target has it with another read-only flag.
+   * another; EXISTS when the target has it with another read-only flag. A staging mount that died
+   * with its mounter is made anew: kubelet stages a volume once, for all pods of the node.
    */
-  publish(request: PublishRequest): Promise<void> {
+  publish(request: PublishRequest, signal?: AbortSignal): Promise<void> {
     return this.#locks.run(request.volumeId, async () => {
       const { volumeId, readOnly } = request;
       const stagingPath = await canonical(request.stagingPath);
       const targetPath = await canonical(request.targetPath);
-      const staged = this.#famfsAt(stagingPath);
-      if (staged === undefined || staged.root !== rootOf(volumeId)) {
+      const found = this.#famfsAt(stagingPath);
+      if (found === undefined || found.root !== rootOf(volumeId)) {
         throw new Fault(
           'PRECONDITION',
           `staging_target_path ${stagingPath}: volume ${volumeId} is not staged here; call ` +
             'NodeStageVolume first',
         );
       }
+      const staged = await this.#revive(found, request, signal);
       if (!readOnly && isReadOnly(staged)) {
         throw new Fault(
           'PRECONDITION',
@@ -164,7 +167,13 @@ export class NodeVolumes {
     if (there?.fsType !== FS_TYPE || there.root !== rootOf(volumeId)) {
       throw new Fault('NOT_FOUND', `volume_path ${path}: volume ${volumeId} is not mounted here`);
     }
-    const entries = await readdir(path, { withFileTypes: true });
+    const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOTCONN') return undefined;
+      throw error;
+    });
+    if (entries === undefined) {
+      return { bytes: 0, files: 0, problem: 'its mount has died; end the pods that use it' };
+    }
     const files = entries.filter((entry) => entry.isFile());
     const sizes = await Promise.all(
       files.map(async ({ name }) => (await stat(join(path, name))).size),
@@ -196,6 +205,28 @@ export class NodeVolumes {
       );
     }
     return there;
+  }
+
+  /** The staging mount, bound anew when the pool's mount that it shows has died. */
+  async #revive(
+    staged: MountInfo,
+    { volumeId, location }: PublishRequest,
+    signal?: AbortSignal,
+  ): Promise<MountInfo> {
+    const { mountPoint, root, device } = staged;
+    const isOfPool = (one: MountInfo) => one.root === '/' && one.device === device;
+    if (this.#mounts.readMountInfo().some(isOfPool)) return staged;
+    const { path, logPosition } = location;
+    const mounted = await this.#pools.poolMount(staged.source, logPosition, { path, signal });
+    const present = this.#at(mounted.mountPoint)?.device;
+    if (present === undefined || present === device) return staged;
+    checkPool(mounted, location, volumeId);
+    checkFiles(mounted, volumeId);
+    const source = join(mounted.mountPoint, root);
+    await checkDirectory(source, volumeId, staged.source);
+    this.#unmountAll(mountPoint);
+    this.#mounts.bindMount({ source, target: mountPoint, readOnly: isReadOnly(staged) });
+    return this.#famfsAt(mountPoint) ?? staged;
   }
 
   #unmountAll(path: string): void {

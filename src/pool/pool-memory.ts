@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Mapping } from '../native/mapping.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
@@ -14,8 +14,6 @@ export interface PoolMemory extends SharedMemory {
  * whole; or the directory where the pool is mounted, where the kernel holds the device.
  */
 export function openPoolMemory(path: string, options: { writable: boolean }): Mapping | MetaMemory {
-  const isMount = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  return isMount
-    ? MetaMemory.open(join(path, META_DIRECTORY), options)
-    : Mapping.open(path, options);
+  const meta = join(path, META_DIRECTORY);
+  return existsSync(meta) ? MetaMemory.open(meta, options) : Mapping.open(path, options);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
-import { OPCODE } from '../../src/fuse/abi-constants.ts';
+import { FOPEN, OPCODE } from '../../src/fuse/abi-constants.ts';
 import { rejection } from '../support/caught.ts';
 import { countsOfKernel, countsOfTable } from './counts.ts';
 import { FAMFS_KERNELS } from './generations.ts';
@@ -39,6 +39,8 @@ describe.each(FAMFS_KERNELS)('a mount on dax, %s kernel', (name) => {
     mounted.startServer();
     expect(mounted.server.isReady).toBe(false);
     await mounted.boot();
+    // What is mapped already must stay: a successor's boot opens the same files.
+    expect(mounted.openFlags).toEqual([FOPEN.KEEP_CACHE, FOPEN.KEEP_CACHE]);
     expect(mounted.server.state()).toMatchObject({ generation: name, logPosition: 3 });
     expect(mounted.served.do(useFiles(new Process(kernel, { root: 'pod' })))).toBe(4);
     const asked = kernel.sent.filter(({ opcode }) => opcode === OPCODE.GET_DAXDEV);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
 import type { FamfsFileSystem } from '../../src/fs/famfs-file-system.ts';
+import { FOPEN } from '../../src/fuse/abi-constants.ts';
 import { invalidateEntry } from '../../src/fuse/notify.ts';
 import { caught } from '../support/caught.ts';
 import { Host } from './devices.ts';
@@ -86,6 +87,16 @@ describe.each(FAMFS_KERNELS)('a pod on a %s kernel', (name) => {
     mapping.unmap();
     served.do(pod.close(opened));
     expect(kernel.sent.slice(before).map(({ opcode }) => opcode)).toEqual([20, 25, 18]);
+  });
+
+  test('asks no kernel to drop what is mapped when a file is opened again', () => {
+    const { kernel, served, pod } = world(name);
+    const mounter = new Process(kernel);
+    const files = [
+      served.do(pod.open('/vol/data', O_RDWR)),
+      served.do(mounter.open('/.meta/.log', O_RDWR)),
+    ];
+    for (const { openFlags } of files) expect(openFlags).toBe(FOPEN.KEEP_CACHE);
   });
 
   test('keeps the size of a file against ftruncate and O_TRUNC, and the file works on', () => {

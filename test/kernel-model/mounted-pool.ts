@@ -42,6 +42,8 @@ export class MountedPool implements Disposable {
   readonly assignment: ServerAssignment;
   /** Replies to what had waited for the log, by `unique`, as they were sent. */
   readonly late: bigint[] = [];
+  /** FOPEN bits that answered the boot's own opens. */
+  readonly openFlags: number[] = [];
   /** Names that the server wants dropped; a thread of its own would write them. */
   readonly removed: { parent: number; name: string }[] = [];
   server!: PoolServer;
@@ -96,6 +98,7 @@ export class MountedPool implements Disposable {
     const openFile = async (path: string) => {
       const file = await this.kernel.start(mounter.open(path.slice(this.folder.length), O_RDWR))
         .finished;
+      this.openFlags.push(file.openFlags);
       const handle = await open(path, 'r+');
       const close = handle.close.bind(handle);
       handle.close = () => {

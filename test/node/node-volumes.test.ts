@@ -81,6 +81,7 @@ const publish = (more: object = {}) =>
     volumeId: 'vol',
     stagingPath: at('staging'),
     targetPath: at('target'),
+    location,
     readOnly: false,
     singleTarget: false,
     ...more,
@@ -217,6 +218,28 @@ describe('node publishes', () => {
     mkdirSync(at('target'));
     await volumes.unpublish('vol', at('target'));
     expect(existsSync(at('target'))).toBe(false);
+  });
+
+  test('stages anew what is staged through a mount of the pool that has died', async () => {
+    mounts.table = [];
+    mounts.add(at('staging'), '/vol', { device: '0:49', options: ['ro'] });
+    mounts.add(at('target'), '/vol', { device: '0:49', options: ['ro'] });
+    mounts.add(at('pool'), '/');
+    await publish({ readOnly: true });
+    expect(mounts.calls.slice(1)).toEqual([
+      `unmount ${at('staging')}`,
+      `bind ${at('staging')}`,
+      `unmount ${at('target')}`,
+      `bind ${at('target')}`,
+    ]);
+    expect(mounts.table.map(({ device }) => device)).toEqual(Array(3).fill(POOL_DEVICE));
+    expect(mounts.table.slice(1).map(({ options }) => options)).toEqual([['ro'], ['ro']]);
+  });
+
+  test('asks no mounter for what is staged through the pool as it is mounted', async () => {
+    askedFor = [];
+    await publish();
+    expect(askedFor).toEqual([]);
   });
 
   test('does not remove files that somebody wrote below the bare target', async () => {

@@ -1,68 +1,12 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
 import { POOL } from '../../src/cli/demo/local-cluster.ts';
+import { startLoad } from '../support/load.ts';
 import { startPeer } from '../support/mapping-peer.ts';
 import { eventually, TestCluster, type TestVolume } from '../support/test-cluster.ts';
 
 const SIZE = 32 * MiB;
-
-/**
- * Reads and stats the file as fast as it can, dropping the page cache so that every read is a
- * request, and counts. The first error ends it with that error; an order on stdin ends it well.
- */
-const LOAD = `
-import os, select, sys
-path = sys.argv[1]
-rounds = 0
-while not select.select([sys.stdin], [], [], 0)[0]:
-    fd = os.open(path, os.O_RDONLY)
-    at = (rounds * 1048576) % ${SIZE}
-    if len(os.pread(fd, 131072, at)) != 131072: raise SystemExit('short read')
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
-    os.stat(path)
-    try:
-        os.stat(path + '.none')
-        raise SystemExit('a file that is not there')
-    except FileNotFoundError:
-        pass
-    rounds += 1
-    if rounds % 50 == 0: print(rounds, flush=True)
-print('fine after', rounds, flush=True)
-`;
-
-interface Load {
-  /** Rounds done so far. */
-  rounds(): number;
-  /** Ends the load; resolves with its last line or its error. */
-  finish(): Promise<string>;
-}
-
-function startLoad(file: string): Load {
-  const child = spawn('python3', ['-c', LOAD, file], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let rounds = 0;
-  let last = '';
-  let errors = '';
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    last = line;
-    rounds = Number(line) || rounds;
-  });
-  child.stderr.on('data', (chunk) => {
-    errors += String(chunk);
-  });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  return {
-    rounds: () => rounds,
-    async finish() {
-      child.stdin.write('stop\n');
-      await ended;
-      return errors || last;
-    },
-  };
-}
 
 let cluster: TestCluster;
 let volume: TestVolume;
@@ -83,7 +27,7 @@ function kill(pid: number | undefined): void {
 
 describe('after a SIGKILL', () => {
   test('of the server child, again and again, a load of reads and stats has no error', async () => {
-    const load = startLoad(file);
+    const load = startLoad(file, SIZE);
     try {
       for (let death = 1; death <= 5; death++) {
         const before = load.rounds();
@@ -125,7 +69,7 @@ describe('after a SIGKILL', () => {
   test('of the node plugin, mounts stay and the next one carries on', async () => {
     const [node] = cluster.nodes;
     if (!node) throw new Error('no node');
-    const load = startLoad(file);
+    const load = startLoad(file, SIZE);
     await cluster.local.processes.kill(node.local.name);
     cluster.local.startNode(node.local);
     await eventually('the next plugin answers', () => node.csi.identity.probe({}));
@@ -140,7 +84,7 @@ describe('after a SIGKILL', () => {
   });
 
   test('of the controller, the next one knows volumes and attachments', async () => {
-    const load = startLoad(file);
+    const load = startLoad(file, SIZE);
     await cluster.local.processes.kill('controller');
     cluster.local.startController();
     const listed = await eventually('the next controller answers', () =>
@@ -158,7 +102,7 @@ describe('after a SIGKILL', () => {
   test('of the keeper, the server serves on, and the next keeper takes it over', async () => {
     const [node] = cluster.nodes;
     if (!node) throw new Error('no node');
-    const load = startLoad(file);
+    const load = startLoad(file, SIZE);
     await cluster.local.processes.kill(`${node.local.name}-mounter`);
     const orphaned = load.rounds();
     await eventually('the load goes on', () => (load.rounds() > orphaned ? true : undefined));

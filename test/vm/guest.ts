@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -99,11 +99,6 @@ export class Guest implements AsyncDisposable {
     if (code === 0) return stdout;
     const how = signal ?? `exit code ${code}`;
     throw new Error(`${this.name}: ${argv.join(' ')}: ${how}\n${stderr || stdout}`);
-  }
-
-  /** The end of the console's log: kernel, services and agent. */
-  console(): string {
-    return readFileSync(this.consolePath, 'utf8');
   }
 
   /** Switches the machine off from inside; resolves with how QEMU ended. */

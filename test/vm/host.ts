@@ -156,7 +156,8 @@ export class Host {
     const ends: string[] = [];
     for (const name of this.#running.splice(0).reverse()) {
       if (name === 'mounter') {
-        await this.guest.output(['umount', mountPoint]);
+        // Lazily: on a dax path the mount is busy with its own server's log until that has ended.
+        await this.guest.output(['umount', '-l', mountPoint]);
         const gone = async () => ((await this.poolState()).mount === undefined ? true : undefined);
         await eventually(`${this.name}: the server has ended`, gone, PATIENCE_MS);
       }

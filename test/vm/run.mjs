@@ -113,8 +113,15 @@ try {
   cleanUp(how !== 'SIGKILL');
   fail(`Jest ended with ${how} and gave no results`);
 }
-for (const { message, status } of results.testResults) {
-  if (status === 'failed') say(message);
+for (const { message, status, assertionResults } of results.testResults) {
+  if (status !== 'failed') continue;
+  const reports = assertionResults.flatMap(({ title, failureMessages }) =>
+    failureMessages.map((text) => `${title}:\n${text}`),
+  );
+  // What a failed step kept from being reached is counted; the reason is enough to read.
+  for (const text of reports.length > 0 ? reports : [message]) {
+    if (!text.includes('not reached: "')) say(text);
+  }
 }
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
 const isFine = failed === 0 && results.numPassedTests > 0 && how === 0;

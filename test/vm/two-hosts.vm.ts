@@ -69,6 +69,13 @@ async function both<T>(act: (host: Host) => Promise<T>): Promise<[T, T]> {
   return await Promise.all([act(first), act(second)]);
 }
 
+/** What a kernel's log says when something has gone wrong in it, from there on; empty: nothing. */
+function complaintIn(log: string): string {
+  const lines = log.split('\n');
+  const at = lines.findIndex((line) => /WARNING: |BUG: |Oops|Call Trace|blocked for/.test(line));
+  return at < 0 ? '' : lines.slice(at, at + 40).join('\n');
+}
+
 describe('two hosts of one fabric', () => {
   step('boot, and have the same memory as a dax device', async () => {
     const options = { folder, kernel: kernel.image, fabric, fabricBytes: FABRIC_BYTES };
@@ -223,17 +230,21 @@ describe('two hosts of one fabric', () => {
     return undefined;
   });
 
-  step('end with no mount, no process and the device in its mode', async () => {
-    const ends = await both((host) => host.shutDown());
-    for (const how of ends.flat()) expect(how).toMatch(/: exit code 0$/);
-    await both(async ({ guest }) => {
-      expect(await guest.output(['cat', '/proc/self/mountinfo'])).not.toContain('famfs');
-      expect(await guest.output(['ps', '-o', 'args'])).not.toContain('/app/dist/main.js');
-    });
-    const modes = await both((host) => host.daxdev('switch', 'devdax'));
-    for (const { drivers } of modes) expect(drivers.at(-1)).toBe('device_dax');
-    return undefined;
-  });
+  step(
+    'end with no mount, no process, no complaint of a kernel, the device in its mode',
+    async () => {
+      const ends = await both((host) => host.shutDown());
+      for (const how of ends.flat()) expect(how).toMatch(/: exit code 0$/);
+      await both(async ({ guest }) => {
+        expect(await guest.output(['cat', '/proc/self/mountinfo'])).not.toContain('famfs');
+        expect(await guest.output(['ps', '-o', 'args'])).not.toContain('/app/dist/main.js');
+        expect(complaintIn(await guest.output(['dmesg']))).toBe('');
+      });
+      const modes = await both((host) => host.daxdev('switch', 'devdax'));
+      for (const { drivers } of modes) expect(drivers.at(-1)).toBe('device_dax');
+      return undefined;
+    },
+  );
 
   step('switch off', async () => {
     const pids = guests.map(({ pid }) => pid);

@@ -12,6 +12,7 @@ interface MounterArguments {
   readonly dataPath: DataPathOption;
   readonly metaGid: number;
   readonly pool: readonly PoolArgument[];
+  readonly afterHandOver: 'end' | 'wait';
   readonly logLevel: string;
 }
 
@@ -36,6 +37,14 @@ export function mounterCommand(main: string): Command {
       integerArgument(0, 2 ** 32 - 2),
       0,
     )
+    .addOption(
+      new Option(
+        '--after-hand-over <what>',
+        'once another mounter has taken over: end, or wait for SIGTERM, in a pod',
+      )
+        .choices(['end', 'wait'])
+        .default('end'),
+    )
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
     .action(async (options: MounterArguments) => {
       const log = serviceLog('mounter', options.logLevel);
@@ -49,7 +58,10 @@ export function mounterCommand(main: string): Command {
         log,
       });
       log.info({ pools: options.pool }, 'mounter runs');
-      log.info(`${await untilSignalled()}: letting go; mounts and servers live on`);
+      const signalled = untilSignalled();
+      const why = await Promise.race([signalled, keeper.handedOver.then(() => 'handed over')]);
+      log.info(`${why}: letting go; mounts and servers live on`);
+      if (why === 'handed over' && options.afterHandOver === 'wait') await signalled;
       await keeper[Symbol.asyncDispose]();
     });
 }
