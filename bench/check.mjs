@@ -11,7 +11,6 @@ export async function run(report) {
   const samples = [];
   await withFilledPool(ENTRIES, {}, (device) => {
     for (let at = 0; at < 7; at++) {
-      globalThis.gc();
       samples.push(timed(() => checkOnce(device)));
     }
   });

@@ -3,27 +3,32 @@ import { OPCODE } from '../dist/fuse/abi-constants.js';
 import { IN_HEADER } from '../dist/fuse/abi-structs.js';
 import { Responder } from '../dist/fuse/responder.js';
 import { withFilledPool } from './fixtures.mjs';
-import { pseudoRandom, timedEach } from './report.mjs';
+import { pseudoRandom, Report, timedEach } from './report.mjs';
 
 const REQUESTS = 20_000;
+const ROUNDS = 4;
 const GETATTR_BODY_BYTES = 16;
 const OUT_HEADER_ERROR = 4;
 const REFERENCE_LOOKUP = { 1000: '36 µs', 15000: '172 µs', 25000: '367 µs' };
 const COUNTS = [1_000, 15_000, 25_000, 500_000];
 
-/** Requests as the kernel writes them, for files picked at random, through `Responder.answer`. */
+/**
+ * Requests as the kernel writes them, through `Responder.answer`: for files picked at random, and
+ * for files one after the other, as programs that walk a tree ask.
+ */
 export async function run(report) {
+  await withFilledPool(COUNTS[0], {}, (device) => measure(new Report(), device, COUNTS[0]));
   for (const count of COUNTS) {
     await withFilledPool(count, {}, (device) => measure(report, device, count));
   }
-  const last = label(COUNTS.at(-1));
-  for (const what of ['lookup', 'getattr']) {
-    report.addRatio(
-      `${what}: ${last} to 1,000`,
-      `${what}, ${last} files`,
-      `${what}, 1,000 files`,
-      what === 'lookup' ? { target: 1.5 } : {},
-    );
+  const [first, last] = [COUNTS.at(0), COUNTS.at(-1)].map(label);
+  for (const [what, limits] of [
+    ['lookup at random', { target: 1.5 }],
+    ['lookup in order', { target: 1.5 }],
+    ['getattr at random', {}],
+  ]) {
+    const rows = [`${what}, ${last} files`, `${what}, ${first} files`];
+    report.addRatio(`${what}: ${last} to ${first}`, ...rows, limits);
   }
 }
 
@@ -33,20 +38,26 @@ function measure(report, device, count) {
   const nodes = [...files.pool.replica.namespace.files()];
   const random = pseudoRandom(count);
   const picked = Array.from({ length: REQUESTS }, () => nodes[Math.floor(random() * nodes.length)]);
-  const lookups = picked.map(({ parent, name }) => message(OPCODE.LOOKUP, parent.ino, name));
-  const getattrs = picked.map(({ ino }) => message(OPCODE.GETATTR, ino));
-  const misses = picked.map(({ parent }) => message(OPCODE.LOOKUP, parent.ino, 'not there'));
+  const inOrder = picked.map((_, at) => nodes[at % nodes.length]);
+  const lookupOf = ({ parent, name }) => message(OPCODE.LOOKUP, parent.ino, name);
   const limits = { target: 4, reference: REFERENCE_LOOKUP[count] };
-  const getattrLimits = { reference: '24–45 µs' };
-  // The first round is warming up; the kernel, too, asks a server more than 20,000 times.
-  for (let round = 0; round < 4; round++) {
-    const lookup = timedEach(REQUESTS, () => answerAll(responder, lookups, 0));
-    const getattr = timedEach(REQUESTS, () => answerAll(responder, getattrs, 0));
-    const miss = timedEach(REQUESTS, () => answerAll(responder, misses, -2));
-    if (round === 0) continue;
-    report.add(`lookup, ${label(count)} files`, 'µs', lookup, limits);
-    report.add(`getattr, ${label(count)} files`, 'µs', getattr, getattrLimits);
-    report.add(`lookup of a name that is not there, ${label(count)} files`, 'µs', miss);
+  const loads = [
+    ['lookup at random', picked.map(lookupOf), 0, limits],
+    ['lookup in order', inOrder.map(lookupOf), 0, limits],
+    ['lookup in vain', picked.map(({ parent }) => lookupOf({ parent, name: 'none' })), -2, {}],
+    [
+      'getattr at random',
+      picked.map(({ ino }) => message(OPCODE.GETATTR, ino)),
+      0,
+      { reference: '24–45 µs' },
+    ],
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [what, requests, error, options] of loads) {
+      const took = timedEach(REQUESTS, () => answerAll(responder, requests, error));
+      // The first round is warming up; the kernel, too, asks a server more than 20,000 times.
+      if (round > 0) report.add(`${what}, ${label(count)} files`, 'µs', took, options);
+    }
   }
   files[Symbol.dispose]();
 }

@@ -19,7 +19,6 @@ async function replay(report, entries, limits, times, options = {}, note = '') {
   await withFilledPool(entries, options, (device) => {
     const memory = Mapping.open(device, { writable: false });
     for (let at = 0; at < times; at++) {
-      globalThis.gc();
       samples.push(timed(() => replayOnce(memory, entries)));
     }
     memory[Symbol.dispose]();

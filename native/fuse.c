@@ -142,6 +142,14 @@ static napi_value js_try_lock(napi_env env, napi_callback_info info) {
   return got;
 }
 
+/* unlock(fd): drops the flock(2) of this open file; the descriptor stays. */
+static napi_value js_unlock(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  int fd;
+  if (!get_args(env, info, 1, args) || !get_int(env, args[0], &fd)) return NULL;
+  return flock(fd, LOCK_UN) < 0 ? throw_errno(env, "flock", errno) : NULL;
+}
+
 /* fetchDescriptor(pid, fd) → a copy of another process's descriptor, closed on exec. */
 static napi_value js_fetch_descriptor(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -176,6 +184,7 @@ void init_fuse(napi_env env, napi_value exports) {
   define(env, exports, "openDaxdev", js_open_daxdev);
   define(env, exports, "eventfd", js_eventfd);
   define(env, exports, "tryLock", js_try_lock);
+  define(env, exports, "unlock", js_unlock);
   define(env, exports, "fetchDescriptor", js_fetch_descriptor);
   define(env, exports, "prepare", js_prepare);
 }

@@ -1,8 +1,8 @@
 import { assert } from '../base/errors.ts';
 import { roundDown, roundUp } from '../base/numbers.ts';
 
-/** Ranges in one node before it is split. Measured: 32 to 128 differ by less than the noise. */
-const RANGES_MAX = 64;
+/** Ranges in one node before it is split: of 8 to 128 the fastest (docs/decisions/0017). */
+const RANGES_MAX = 32;
 
 /**
  * Ranges in ascending order, as three columns. In a leaf a range is a gap; above, it is what the

@@ -153,8 +153,6 @@ export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
   return bytes;
 }
 
-const encoder = new TextEncoder();
-
 /** For a repair: the same entry with another number, and the crc that goes with it. */
 export function renumbered(bytes: Uint8Array, seqnum: number): Uint8Array {
   const copy = bytes.slice(0, ENTRY_BYTES);
@@ -199,18 +197,18 @@ const PAD_BY_TYPE: Readonly<Record<number, number>> = {
   [TYPE['add-daxdev']]: ADD_DAXDEV.pad,
 };
 
+const encoder = new TextEncoder();
+
 function setPath(bytes: Uint8Array, offset: number, path: string): void {
-  const encoded = encoder.encode(path);
-  if (encoded.length === 0 || encoded.length > PATH_MAX_BYTES) {
-    throw new Fault(
-      'INVALID',
-      `path "${path}": has ${encoded.length} bytes, expected 1 to ${PATH_MAX_BYTES}`,
-    );
+  const room = bytes.subarray(offset, offset + PATH_MAX_BYTES);
+  if (path === '' || encoder.encodeInto(path, room).read < path.length) {
+    const found = encoder.encode(path).length;
+    const text = `path "${path}": has ${found} bytes, expected 1 to ${PATH_MAX_BYTES}`;
+    throw new Fault('INVALID', text);
   }
-  if (encoded.includes(0)) {
+  if (path.includes('\0')) {
     throw new Fault('INVALID', `path ${JSON.stringify(path)}: holds a NUL, which would end it`);
   }
-  bytes.set(encoded, offset);
 }
 
 /** Reads the one entry of `bytes`, which stands at `index` in the log: see `EntryBatch.decode`. */
@@ -219,16 +217,19 @@ export function decodeLogEntry(bytes: Uint8Array, index: number): DecodedEntry {
 }
 
 /**
- * Entries as they were copied out of a log, one after the other. One view serves them all: views
- * and slices for each entry took a quarter of a replay's time (docs/decisions/0017).
+ * Entries as they were copied out of a log, one after the other. One view serves them all, and
+ * whatever else is copied to the same bytes later: views and slices for each entry took a quarter
+ * of a replay's time (docs/decisions/0017).
  */
 export class EntryBatch {
-  readonly #bytes: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly #text: Buffer;
   readonly #view: DataView;
+  /** What the crc of each slot is of, made when it is first asked for. */
+  readonly #covered: Uint8Array[] = [];
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -242,7 +243,9 @@ export class EntryBatch {
     const base = slot * ENTRY_BYTES;
     const view = this.#view;
     const crc = getU64OrInfinity(view, base + E.crc);
-    const computed = crc32(this.#bytes.subarray(base, base + E.crc));
+    const covered = this.#covered[slot] ?? this.bytes.subarray(base, base + E.crc);
+    this.#covered[slot] = covered;
+    const computed = crc32(covered);
     if (crc !== computed) {
       return damaged('ENTRY_CRC', `crc is ${crc}, the entry's bytes give ${computed}`);
     }
@@ -305,14 +308,14 @@ export class EntryBatch {
 
   #addDaxdev(base: number): DecodedEntry {
     const sizeBytes = getU64OrInfinity(this.#view, base + ADD_DAXDEV.size);
-    const deviceUuid = formatUuid(this.#bytes.subarray(base + ADD_DAXDEV.uuid));
+    const deviceUuid = formatUuid(this.bytes.subarray(base + ADD_DAXDEV.uuid));
     const devindex = this.#view.getUint32(base + ADD_DAXDEV.index, true);
     return { ok: true, entry: { type: 'add-daxdev', sizeBytes, deviceUuid, devindex } };
   }
 
   /** The text up to the NUL; undefined when there is no NUL or it is no UTF-8. */
   #path(start: number): string | undefined {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     const limit = start + PATH_BYTES;
     let end = start;
     let allBits = 0;

@@ -189,29 +189,31 @@ export type Node = FileNode | DirectoryNode;
 /** Files and directories that live, by path and by inode number. All lookups are O(1) a name. */
 export class Namespace {
   readonly root: DirectoryNode;
-  readonly #byIno = new Map<number, Node>();
-  #fileCount = 0;
+  /** By inode number. Apart, since directories are few, and each lookup begins at one. */
+  readonly #files = new Map<number, FileNode>();
+  readonly #directories = new Map<number, DirectoryNode>();
   /** The parent of the last new path: the next one most often has the same. */
   #lastParent: { readonly path: string; readonly directory: DirectoryNode };
   #lastAccess: Access = { flags: 0, uid: 0, gid: 0, mode: 0 };
 
   constructor() {
     this.root = new DirectoryNode(ROOT_INO, '', undefined, -1, { uid: 0, gid: 0, mode: 0o755 });
-    this.#byIno.set(ROOT_INO, this.root);
+    this.#directories.set(ROOT_INO, this.root);
     this.#lastParent = { path: '', directory: this.root };
   }
 
   get fileCount(): number {
-    return this.#fileCount;
+    return this.#files.size;
   }
 
   /** Without the root. */
   get directoryCount(): number {
-    return this.#byIno.size - 1 - this.#fileCount;
+    return this.#directories.size - 1;
   }
 
   byIno(ino: number): Node | undefined {
-    return this.#byIno.get(ino);
+    const isDirectory = ino >= FIRST_DIRECTORY_INO || ino === ROOT_INO;
+    return isDirectory ? this.#directories.get(ino) : this.#files.get(ino);
   }
 
   /** The node at a path relative to the root; `''` is the root. */
@@ -229,8 +231,8 @@ export class Namespace {
   }
 
   /** All files, in no particular order. */
-  *files(): Iterable<FileNode> {
-    for (const node of this.#byIno.values()) if (node.kind === 'file') yield node;
+  files(): Iterable<FileNode> {
+    return this.#files.values();
   }
 
   /**
@@ -265,8 +267,7 @@ export class Namespace {
   addFile(parent: DirectoryNode, name: string, entryIndex: number, file: FileFacts): FileNode {
     const node = new FileNode(name, parent, entryIndex, file, this.#accessOf(file));
     parent.add(node);
-    this.#byIno.set(node.ino, node);
-    this.#fileCount++;
+    this.#files.set(node.ino, node);
     return node;
   }
 
@@ -279,16 +280,19 @@ export class Namespace {
     const path = parent === this.root ? name : `${parent.path}/${name}`;
     const node = new DirectoryNode(this.#directoryIno(path), name, parent, entryIndex, owner);
     parent.add(node);
-    this.#byIno.set(node.ino, node);
+    this.#directories.set(node.ino, node);
     return node;
   }
 
   /** The caller has checked that it lives and, if a directory, is empty. */
   remove(node: Node): void {
     node.parent?.remove(node);
-    this.#byIno.delete(node.ino);
-    if (node.kind === 'file') this.#fileCount--;
-    else this.#lastParent = { path: '', directory: this.root };
+    if (node.kind === 'file') {
+      this.#files.delete(node.ino);
+      return;
+    }
+    this.#directories.delete(node.ino);
+    this.#lastParent = { path: '', directory: this.root };
   }
 
   /** The node at the first `length` characters of the path. */
@@ -312,7 +316,7 @@ export class Namespace {
 
   #directoryIno(path: string): number {
     let hash = pathHash(path);
-    while (this.#byIno.has(FIRST_DIRECTORY_INO + hash)) hash = (hash + 1) % HASH_SPAN;
+    while (this.#directories.has(FIRST_DIRECTORY_INO + hash)) hash = (hash + 1) % HASH_SPAN;
     return FIRST_DIRECTORY_INO + hash;
   }
 }

@@ -50,6 +50,8 @@ export class Replica {
   readonly #allocUnitBytes: number;
   readonly #onRemove: (node: Node) => void;
   readonly #dead: Extent[] = [];
+  /** A replay copies batch after batch to the same bytes. */
+  #lastBatch: EntryBatch | undefined;
   #position = 0;
   #applied = 0;
   #problemCount = 0;
@@ -95,7 +97,8 @@ export class Replica {
 
   /** Applies `count` entries that stand one after the other in `bytes`, up to the first damage. */
   applyBatch(bytes: Uint8Array, count: number): void {
-    const batch = new EntryBatch(bytes);
+    const batch = this.#lastBatch?.bytes === bytes ? this.#lastBatch : new EntryBatch(bytes);
+    this.#lastBatch = batch;
     for (let slot = 0; slot < count && this.#damage === undefined; slot++) {
       this.#apply(batch.decode(slot, this.#position));
     }

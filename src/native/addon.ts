@@ -36,6 +36,7 @@ export interface Addon {
   openDaxdev(fd: number, daxFd: number, index: number): void;
   eventfd(): number;
   tryLock(fd: number): boolean;
+  unlock(fd: number): void;
   fetchDescriptor(pid: number, fd: number): number;
   prepare(fd: number): void;
   mountFuse(

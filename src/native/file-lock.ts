@@ -4,31 +4,38 @@ import { native } from './addon.ts';
 
 /** flock(2), exclusive, of a file, directory or device; the kernel drops it with its process. */
 export class FileLock implements Disposable {
+  readonly #path: string;
   readonly #fd: number;
-  #released = false;
+  #isTaken = false;
+  #isClosed = false;
 
-  private constructor(fd: number) {
+  private constructor(path: string, fd: number) {
+    this.#path = path;
     this.#fd = fd;
   }
 
   /** The lock, or undefined when another descriptor holds it. */
   static tryLock(path: string): FileLock | undefined {
-    let fd: number;
+    const lock = FileLock.open(path);
+    let isTaken = false;
     try {
-      fd = openSync(path, constants.O_RDONLY);
+      isTaken = lock.tryTake();
+      return isTaken ? lock : undefined;
+    } finally {
+      if (!isTaken) lock[Symbol.dispose]();
+    }
+  }
+
+  /** A lock to be taken many times, which spares opening and closing the file each time. */
+  static open(path: string): FileLock {
+    try {
+      return new FileLock(path, openSync(path, constants.O_RDONLY));
     } catch (error) {
       const code = codeOf(error);
       throw new Fault(
         code === 'ENOENT' ? 'NOT_FOUND' : 'IO',
         `${path}: cannot be locked (${code})`,
       );
-    }
-    let locked = false;
-    try {
-      locked = native(path, (raw) => raw.tryLock(fd));
-      return locked ? new FileLock(fd) : undefined;
-    } finally {
-      if (!locked) closeSync(fd);
     }
   }
 
@@ -37,7 +44,9 @@ export class FileLock implements Disposable {
    * copy is closed.
    */
   static adopt(fd: number): FileLock {
-    return new FileLock(fd);
+    const lock = new FileLock(`descriptor ${fd}`, fd);
+    lock.#isTaken = true;
+    return lock;
   }
 
   /** To be sent to another process, which then shares the lock. */
@@ -45,9 +54,23 @@ export class FileLock implements Disposable {
     return this.#fd;
   }
 
-  /** Idempotent. */
+  /** False when it is held: by another descriptor, or through this one, which flock would grant. */
+  tryTake(): boolean {
+    if (this.#isTaken || this.#isClosed) return false;
+    this.#isTaken = native(this.#path, (raw) => raw.tryLock(this.#fd));
+    return this.#isTaken;
+  }
+
+  /** Gives back what `tryTake` took, for all copies; nothing where that is nothing. */
+  release(): void {
+    if (!this.#isTaken || this.#isClosed) return;
+    native(this.#path, (raw) => raw.unlock(this.#fd));
+    this.#isTaken = false;
+  }
+
+  /** Idempotent. Closes the file, which gives it back unless there are copies; it takes no more. */
   [Symbol.dispose](): void {
-    if (!this.#released) closeSync(this.#fd);
-    this.#released = true;
+    if (!this.#isClosed) closeSync(this.#fd);
+    this.#isClosed = true;
   }
 }

@@ -86,9 +86,9 @@ export class Mapping implements SharedMemory {
     return this.#handle;
   }
 
-  read(offset: number, lengthBytes: number): Uint8Array {
+  read(offset: number, lengthBytes: number, scratch?: Uint8Array): Uint8Array {
     this.#checkLength(offset, lengthBytes);
-    return this.#ordered.read(offset, lengthBytes);
+    return this.#ordered.read(offset, lengthBytes, scratch);
   }
 
   write(offset: number, bytes: Uint8Array): void {

@@ -12,8 +12,9 @@ export interface SharedMemory extends Disposable {
    * Invalidates the lines of the range, then copies it out: nothing in it is older than the call.
    * An aligned word is loaded whole; anything longer may be a mix of what stood there during the
    * call. MEMORY_ERROR instead of a SIGBUS.
+   * `scratch`, if it has the length, may be what is returned: for who reads again and again.
    */
-  read(offset: number, lengthBytes: number): Uint8Array;
+  read(offset: number, lengthBytes: number, scratch?: Uint8Array): Uint8Array;
 
   /**
    * Stores the bytes, writes their lines back to memory, fences: on return they are in memory.
@@ -88,12 +89,12 @@ export class OrderedMemory implements SharedMemory {
     return this.#raw.lengthBytes;
   }
 
-  read(offset: number, lengthBytes: number): Uint8Array {
+  read(offset: number, lengthBytes: number, scratch?: Uint8Array): Uint8Array {
     if (!(Number.isInteger(lengthBytes) && lengthBytes >= 0 && lengthBytes <= this.lengthBytes)) {
       const text = `found the length ${lengthBytes}, expected 0 to ${this.lengthBytes}`;
       throw new Fault('INVALID', `shared memory at ${offset}: ${text}`);
     }
-    const bytes = new Uint8Array(lengthBytes);
+    const bytes = scratch?.length === lengthBytes ? scratch : unwritten(lengthBytes);
     this.#raw.invalidate(offset, lengthBytes);
     this.#raw.copyOut(offset, bytes);
     return bytes;
@@ -118,4 +119,13 @@ export class OrderedMemory implements SharedMemory {
   [Symbol.dispose](): void {
     this.#raw[Symbol.dispose]();
   }
+}
+
+/**
+ * An array of whatever bytes, all to be written. A slice of Node's pool if it is small: arrays that
+ * had each a buffer of its own were the dearest part of an append (decision 0017).
+ */
+function unwritten(lengthBytes: number): Uint8Array {
+  const { buffer, byteOffset } = Buffer.allocUnsafe(lengthBytes);
+  return new Uint8Array(buffer, byteOffset, lengthBytes);
 }

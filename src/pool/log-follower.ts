@@ -39,6 +39,8 @@ export class LogFollower {
   readonly #identity: Uint8Array;
   /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
   readonly #onRemove: (node: Node) => void;
+  /** Every whole batch is read into it: an array for each made a replay an eighth slower. */
+  readonly #scratch = new Uint8Array(BATCH_ENTRIES * ENTRY_BYTES);
   #replica: Replica;
   /** Set for good once next_index was seen to go back: what is applied may be of no log at all. */
   #wentBack: Fault | undefined;
@@ -95,7 +97,8 @@ export class LogFollower {
     while (replica.position < nextIndex && replica.damage === undefined) {
       const first = replica.position;
       const count = Math.min(BATCH_ENTRIES, nextIndex - first);
-      const batch = this.memory.read(LOG_OFFSET + entryOffset(first), count * ENTRY_BYTES);
+      const offset = LOG_OFFSET + entryOffset(first);
+      const batch = this.memory.read(offset, count * ENTRY_BYTES, this.#scratch);
       this.assertSamePool();
       replica.applyBatch(batch, count);
     }

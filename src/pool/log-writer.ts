@@ -1,7 +1,6 @@
 import { Fault } from '../base/errors.ts';
 import { encodeLogEntry, type NewEntry } from '../format/log-entry.ts';
 import {
-  ENTRY_BYTES,
   entryOffset,
   LOG_OFFSET,
   NEXT_INDEX_OFFSET,
@@ -187,12 +186,8 @@ export class LogWriter {
    */
   #writeEntries(first: number, images: readonly Uint8Array[]): void {
     const { memory } = this.#follower;
-    const bytes = new Uint8Array(images.length * ENTRY_BYTES);
-    images.forEach((image, at) => {
-      bytes.set(image, at * ENTRY_BYTES);
-    });
     const next = BigInt(first + images.length);
-    memory.write(LOG_OFFSET + entryOffset(first), bytes);
+    memory.write(LOG_OFFSET + entryOffset(first), Buffer.concat(images));
     memory.publish(LOG_OFFSET + NEXT_SEQNUM_OFFSET, next);
     memory.publish(LOG_OFFSET + NEXT_INDEX_OFFSET, next);
   }

@@ -30,6 +30,7 @@ export class Pool implements Disposable {
   readonly #memory: PoolMemory;
   readonly #follower: LogFollower;
   readonly #writer: LogWriter;
+  readonly #lock: DeviceLock;
   readonly #systemUuid: string | undefined;
 
   private constructor(options: PoolOptions, memory: PoolMemory) {
@@ -38,9 +39,10 @@ export class Pool implements Disposable {
     this.#memory = memory;
     this.#systemUuid = options.systemUuid;
     this.#follower = new LogFollower(memory, options.onRemove);
+    this.#lock = new DeviceLock(options.device);
     this.#writer = new LogWriter(
       this.#follower,
-      new DeviceLock(options.device),
+      this.#lock,
       () => this.assertAppendable(),
       options.onRecovery,
     );
@@ -119,6 +121,7 @@ export class Pool implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
   }
 }

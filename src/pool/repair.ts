@@ -41,7 +41,8 @@ export async function repairDevice(
   systemUuid: string,
 ): Promise<RepairOutcome> {
   using memory = Mapping.open(device, { writable: true });
-  using _lock = await new DeviceLock(device).acquire();
+  using lock = new DeviceLock(device);
+  using _hold = await lock.acquire();
   return repairLog(memory, wish, systemUuid, (superblock) => saveLog(memory, superblock, backup));
 }
 

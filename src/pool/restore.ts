@@ -36,7 +36,8 @@ export async function restoreDevice(
   systemUuid: string,
 ): Promise<RestoreOutcome> {
   using memory = Mapping.open(device, { writable: true });
-  using _lock = await new DeviceLock(device).acquire();
+  using lock = new DeviceLock(device);
+  using _hold = await lock.acquire();
   using copy = new LogBackup(saved, memory.lengthBytes);
   return restoreLog(memory, copy, systemUuid, (superblock) => saveLog(memory, superblock, backup));
 }

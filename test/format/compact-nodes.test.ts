@@ -55,15 +55,8 @@ describe('a file node', () => {
     const namespace = new Namespace();
     const { root } = namespace;
     const base = { uid: 1, gid: 2, mode: 0o640, flags: 2 };
-    const wanted = [
-      base,
-      base,
-      { ...base, uid: 9 },
-      { ...base, gid: 9 },
-      { ...base, mode: 0o777 },
-      { ...base, flags: 1 },
-      base,
-    ];
+    const others = [{ uid: 9 }, { gid: 9 }, { mode: 0o777 }, { flags: 1 }];
+    const wanted = [base, ...others.flatMap((change) => [{ ...base, ...change }, base]), base];
     const nodes = wanted.map((each, at) => {
       return namespace.addFile(root, `file-${at}`, at, { ...facts(simple(at * 2 * MiB)), ...each });
     });

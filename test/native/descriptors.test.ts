@@ -61,7 +61,39 @@ describe('a file lock', () => {
     expect(lock).toBeDefined();
   });
 
+  test('is taken and given back through one descriptor, by one at a time', () => {
+    const before = openDescriptors();
+    const lock = FileLock.open(file);
+    for (let round = 0; round < 3; round++) {
+      expect(lock.tryTake()).toBe(true);
+      expect(lock.tryTake()).toBe(false);
+      expect(FileLock.tryLock(file)).toBeUndefined();
+      lock.release();
+      lock.release();
+      using other = FileLock.tryLock(file);
+      expect(other).toBeDefined();
+      expect(lock.tryTake()).toBe(false);
+    }
+    expect(lock.tryTake()).toBe(true);
+    lock[Symbol.dispose]();
+    expect(openDescriptors()).toBe(before);
+    using next = FileLock.tryLock(file);
+    expect(next).toBeDefined();
+    lock.release();
+    expect(FileLock.tryLock(file)).toBeUndefined();
+  });
+
+  test('is taken no more once it is closed', () => {
+    const lock = FileLock.open(file);
+    lock[Symbol.dispose]();
+    expect(lock.tryTake()).toBe(false);
+    lock.release();
+    using next = FileLock.tryLock(file);
+    expect(next).toBeDefined();
+  });
+
   test('of a file that is not there is NOT_FOUND', () => {
+    expect(codeThrownBy(() => FileLock.open(scratch.join('gone')))).toBe('NOT_FOUND');
     expect(codeThrownBy(() => FileLock.tryLock(scratch.join('gone')))).toBe('NOT_FOUND');
   });
 

@@ -60,6 +60,23 @@ describe('a mapping', () => {
     expect(Buffer.from(into).toString()).toBe('acro');
   });
 
+  test('reads into the array that it is given, if that has the length', () => {
+    mapping.write(8, Uint8Array.of(1, 2, 3, 4));
+    const spare = new Uint8Array(4);
+    expect(mapping.read(8, 4, spare)).toBe(spare);
+    expect([...spare]).toEqual([1, 2, 3, 4]);
+    expect([...mapping.read(9, 3, spare)]).toEqual([2, 3, 4]);
+    expect([...mapping.read(8, 5, spare)]).toEqual([1, 2, 3, 4, 0x5a]);
+    expect([...spare]).toEqual([1, 2, 3, 4]);
+  });
+
+  test('reads into arrays that share no byte, and that are no Buffers', () => {
+    const [first, second] = [mapping.read(0, 8), mapping.read(8, 8)];
+    first.fill(1);
+    expect([...second]).toEqual(Array(8).fill(0x5a));
+    expect(Buffer.isBuffer(first)).toBe(false);
+  });
+
   test('publishes and loads any word of 64 bits, least significant byte first', () => {
     for (const word of [0n, 1n, 0x0123456789abcdefn, 2n ** 64n - 1n]) {
       mapping.publish(SIZE - 8, word);

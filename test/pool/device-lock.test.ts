@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { FileLock } from '../../src/native/file-lock.ts';
 import { DeviceLock } from '../../src/pool/device-lock.ts';
 import { rejection } from '../support/caught.ts';
+import { descriptorsOf } from '../support/descriptors.ts';
 
 let folder: string;
 let path: string;
@@ -55,6 +56,21 @@ describe('device lock', () => {
     const next = FileLock.tryLock(path);
     expect(next).toBeDefined();
     next?.[Symbol.dispose]();
+  });
+
+  test('opens its device once, however often it is held, and closes it in the end', async () => {
+    const lock = new DeviceLock(path);
+    expect(descriptorsOf(path)).toBe(0);
+    for (let hold = 0; hold < 3; hold++) {
+      using _hold = await lock.acquire();
+      expect(descriptorsOf(path)).toBe(1);
+    }
+    const last = await lock.acquire();
+    lock[Symbol.dispose]();
+    last[Symbol.dispose]();
+    expect(descriptorsOf(path)).toBe(0);
+    using free = FileLock.tryLock(path);
+    expect(free).toBeDefined();
   });
 
   test('waits for the process that holds it, and is not left behind when that dies', async () => {

@@ -7,6 +7,7 @@ import type { Plan } from '../../src/pool/log-writer.ts';
 import { Pool, type PoolOptions } from '../../src/pool/pool.ts';
 import { mkdir, remove } from '../format/entries.ts';
 import { caught, rejection } from '../support/caught.ts';
+import { descriptorsOf } from '../support/descriptors.ts';
 import { checkOf } from '../support/heap-memory.ts';
 import { ImageFile, readFacts } from '../support/vectors.ts';
 
@@ -52,8 +53,10 @@ describe('pool', () => {
       expect(await APPEND(pool)).toBe('done');
       expect(pool.follow()).toBe(9);
       expect(mappingsOf(image.path)).toBe(1);
+      expect(descriptorsOf(image.path)).toBe(1); // the lock's
     }
     expect(mappingsOf(image.path)).toBe(0);
+    expect(descriptorsOf(image.path)).toBe(0);
     expect(checkFile(image.path)).toMatchObject({ problems: [], directories: 4 });
   });
 
