@@ -44,7 +44,8 @@ const CAPABILITY = {
 export class Host {
   readonly guest: Guest;
   readonly mounterSocket = `${RUN}/mounter.sock`;
-  readonly #running: string[] = [];
+  /** In the order of their starts. */
+  readonly #running = new Set<string>();
 
   constructor(guest: Guest) {
     this.guest = guest;
@@ -154,22 +155,28 @@ export class Host {
   async shutDown(): Promise<string[]> {
     const { mountPoint } = await this.mounted();
     const ends: string[] = [];
-    for (const name of this.#running.splice(0).reverse()) {
+    for (const name of [...this.#running].reverse()) {
       if (name === 'mounter') {
         // Lazily: on a dax path the mount is busy with its own server's log until that has ended.
         await this.guest.output(['umount', '-l', mountPoint]);
         const gone = async () => ((await this.poolState()).mount === undefined ? true : undefined);
         await eventually(`${this.name}: the server has ended`, gone, PATIENCE_MS);
       }
-      const { how } = await this.guest.ask<{ how: string }>('stop', { name, signal: 'SIGTERM' });
-      ends.push(`${name}: ${how}`);
+      ends.push(`${name}: ${await this.stop(name)}`);
     }
     return ends;
   }
 
+  /** Has a process drain and end; says how it ended. */
+  async stop(name: string): Promise<string> {
+    const { how } = await this.guest.ask<{ how: string }>('stop', { name, signal: 'SIGTERM' });
+    this.#running.delete(name);
+    return how;
+  }
+
   async #start(name: string, args: readonly string[]): Promise<void> {
     await this.guest.ask('start', { name, argv: ['node', MAIN, name, ...args] });
-    this.#running.push(name);
+    this.#running.add(name);
   }
 
   #csi<T>(service: 'controller' | 'node', method: string, request: object): Promise<T> {

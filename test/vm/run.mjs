@@ -82,8 +82,12 @@ const output = join(folder, 'results.json');
 /** Consoles and QEMU's own output stay for who has to find out what went wrong. */
 function cleanUp(keepLogs) {
   rmSync(fabric, { force: true });
-  if (!keepLogs) return rmSync(folder, { recursive: true, force: true });
-  for (const name of readdirSync(folder)) {
+  const names = readdirSync(folder);
+  if (!keepLogs || !names.some((name) => name.endsWith('.log'))) {
+    rmSync(folder, { recursive: true, force: true });
+    return;
+  }
+  for (const name of names) {
     if (!name.endsWith('.log')) rmSync(join(folder, name), { recursive: true, force: true });
   }
   say(`vm: the logs of both hosts are kept in ${folder}`);

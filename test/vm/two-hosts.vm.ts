@@ -220,6 +220,17 @@ describe('two hosts of one fabric', () => {
     return `process ${killed}, followed by ${followedBy}`;
   });
 
+  step('keep the mount and its files when the mounter is replaced', async () => {
+    const [{ files } = { files: ['', ''] }] = volumes;
+    const before = await second.mounted();
+    expect(await second.stop('mounter')).toBe('exit code 0');
+    await second.startMounter(isDax ? 'dax' : 'auto');
+    expect(await second.mounted()).toEqual(before);
+    const seen = await second.program('pod', ['verify', DATASET, files[1]]);
+    expect(seen).toMatchObject({ bytes: DATASET_BYTES });
+    return undefined;
+  });
+
   step('take the volumes away, with a clean log in the memory', async () => {
     for (const { volume } of volumes) {
       await first.unpublish(volume, second);
