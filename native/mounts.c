@@ -58,7 +58,8 @@ typedef struct {
   bool allow_other, default_permissions;
 } fuse_mount_t;
 
-static int mount_fuse_new(const fuse_mount_t *m) {
+/* A mount that is in no directory yet, as a descriptor; it goes with its last descriptor. */
+static int create_fuse(const fuse_mount_t *m) {
   int fs = (int)syscall(SYS_fsopen, "fuse", FSOPEN_CLOEXEC);
   if (fs < 0) return -1;
   if (set_string(fs, "source", m->source) || set_string(fs, "subtype", m->subtype) ||
@@ -71,6 +72,11 @@ static int mount_fuse_new(const fuse_mount_t *m) {
   unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   int mounted = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
   close_keeping_errno(fs);
+  return mounted;
+}
+
+static int mount_fuse_new(const fuse_mount_t *m) {
+  int mounted = create_fuse(m);
   if (mounted < 0) return -1;
   return attach(mounted, m->target) ? close_keeping_errno(mounted) : close(mounted);
 }
@@ -167,6 +173,32 @@ static int bind_old(const char *source, const char *target, bool read_only) {
   return failed ? close_keeping_errno(from) : close(from);
 }
 
+/* createFuseMount(fd, source, subtype, allowOther, defaultPermissions) → descriptor */
+static napi_value js_create_fuse_mount(napi_env env, napi_callback_info info) {
+  napi_value args[5];
+  char source[256], subtype[32];
+  fuse_mount_t m = {.source = source, .subtype = subtype};
+  if (!get_args(env, info, 5, args) || !get_int(env, args[0], &m.fd) ||
+      !get_string(env, args[1], source, sizeof source) ||
+      !get_string(env, args[2], subtype, sizeof subtype) ||
+      !get_bool(env, args[3], &m.allow_other) ||
+      !get_bool(env, args[4], &m.default_permissions))
+    return NULL;
+  int mounted = create_fuse(&m);
+  return mounted < 0 ? throw_errno(env, "mount of FUSE", errno) : make_int(env, mounted);
+}
+
+/* attachMount(mountFd, target): shows a mount that createFuseMount made. */
+static napi_value js_attach_mount(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  char target[PATH_MAX];
+  int mounted;
+  if (!get_args(env, info, 2, args) || !get_int(env, args[0], &mounted) ||
+      !get_string(env, args[1], target, sizeof target))
+    return NULL;
+  return attach(mounted, target) ? throw_errno(env, "move_mount", errno) : NULL;
+}
+
 /* bindMount(source, target, readOnly) */
 static napi_value js_bind_mount(napi_env env, napi_callback_info info) {
   napi_value args[3];
@@ -196,6 +228,8 @@ static napi_value js_unmount(napi_env env, napi_callback_info info) {
 
 void init_mounts(napi_env env, napi_value exports) {
   define(env, exports, "mountFuse", js_mount_fuse);
+  define(env, exports, "createFuseMount", js_create_fuse_mount);
+  define(env, exports, "attachMount", js_attach_mount);
   define(env, exports, "bindMount", js_bind_mount);
   define(env, exports, "unmount", js_unmount);
 }

@@ -1,30 +1,43 @@
 import { messageOf } from '../base/errors.ts';
 import { resolve } from '../format/extents.ts';
-import type { DirectoryNode, FileNode, Node } from '../format/namespace.ts';
+import { type DirectoryNode, type FileNode, type Node, ROOT_INO } from '../format/namespace.ts';
 import {
   EFBIG,
   EINVAL,
   EIO,
   EISDIR,
   ENODATA,
+  ENODEV,
   ENOENT,
+  ENOSYS,
   ENOTDIR,
   ENXIO,
+  EOPNOTSUPP,
   EPERM,
   EROFS,
   type Errno,
 } from '../fuse/errno.ts';
+import type { FileMap } from '../fuse/fmap.ts';
 import type { Attr, OpenReply, Operations, SetattrChange, Statfs } from '../fuse/operations.ts';
 import type { Segment } from '../native/mapping.ts';
+import { META_DIRECTORY } from '../pool/meta-memory.ts';
 import { Pool, type PoolOptions } from '../pool/pool.ts';
+import type { PoolMemory } from '../pool/pool-memory.ts';
+import { attrOf, BLOCK_BYTES, changes } from './attributes.ts';
+import {
+  type DataPath,
+  dataPathOf,
+  devicesOf,
+  type Generation,
+  type MappedFile,
+} from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
+import { MetaFiles } from './meta-files.ts';
+import { NONE, References } from './references.ts';
 
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-const BLOCK_BYTES = 4096;
 /** FILE flags of the log: 1 = every host may only read. */
 const FLAG_READ_ONLY = 1;
 /** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE: the log orders them. */
@@ -32,16 +45,42 @@ const DOT_COOKIE = 1;
 const DOTDOT_COOKIE = 2;
 const CHILD_COOKIE = 3;
 
+export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
+  /** What the kernel of this mount turned out to be. Default `buffered`. */
+  readonly generation?: Generation;
+  /** On a dax path: superblock and log, mapped through the mount. Becomes the file system's. */
+  readonly memory?: PoolMemory;
+  /** Group of `.meta` and its files. Default 0. */
+  readonly metaGid?: number;
+  /** On a dax path: path of the daxdev of that index here; default: `device`, and no other. */
+  readonly daxdevPath?: (devindex: number) => string | undefined;
+  /** What the kernel refers to, as counted so far; the caller's own. Default: nothing. */
+  readonly references?: References;
+  /** Told of each name that a DELETE took away while the kernel refers to what it named. */
+  readonly onRemoved?: (parent: number, name: string) => void;
+  /** Told when following the log fails; what is known is served on. */
+  readonly onError: (message: string, error?: unknown) => void;
+}
+
+/** A file that cannot be served on this node, by its path in the pool. */
+export interface Refusal {
+  readonly path: string;
+  readonly reason: string;
+}
+
+const REFUSALS_MAX = 5;
+
 /**
- * famfs as a FUSE file system over one pool, on the buffered data path: the server copies between
- * the kernel's page cache and shared memory.
+ * famfs as a FUSE file system over one pool. On the buffered data path the server copies between
+ * the kernel's page cache and shared memory; on a dax path it tells the kernel where each file is,
+ * and no byte passes here.
  *
  * Invariants:
  * - Every answer is a function of the log: a successor that replays it answers alike, with no state
  *   handed over but what the log says.
  * - Sizes never change. Names come and go only through the log.
- * - A node that a DELETE took away is still found by its inode number: the kernel may hold it open,
- *   and its memory is not handed out again.
+ * - A node that a DELETE took away is still found by its inode number for as long as the kernel
+ *   refers to it; its memory is not handed out again.
  */
 export class FamfsFileSystem implements Operations, Disposable {
   /** How long the kernel may trust a name: the most that a DELETE takes to be seen everywhere. */
@@ -50,20 +89,45 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly attrValidSeconds = 3600;
   readonly pool: Pool;
   readonly #removed = new Map<number, Node>();
-  readonly #onError: (message: string) => void;
+  readonly dataPath: DataPath;
+  readonly references: References;
+  readonly #meta: MetaFiles | undefined;
+  readonly #daxdevPath: (devindex: number) => string | undefined;
+  readonly #onError: (message: string, error?: unknown) => void;
 
-  /** Opens the pool. `onError` is told when following the log fails; what is known is served on. */
-  constructor(options: Omit<PoolOptions, 'onRemove'>, onError: (message: string) => void) {
-    this.#onError = onError;
-    const onRemove = (node: Node) => void this.#removed.set(node.ino, node);
-    this.pool = Pool.open({ ...options, onRemove });
+  /** Opens the pool, by its device or over `memory`. */
+  constructor(options: FamfsOptions) {
+    this.#onError = options.onError;
+    this.references = options.references ?? new References();
+    this.#daxdevPath =
+      options.daxdevPath ?? ((devindex) => (devindex === 0 ? options.device : undefined));
+    this.dataPath = dataPathOf(options.generation ?? 'buffered');
+    const onRemoved = options.onRemoved ?? (() => {});
+    let isOpen = false;
+    const onRemove = (node: Node) => {
+      if (this.references.of(node.ino) === NONE) return;
+      this.#removed.set(node.ino, node);
+      if (isOpen) onRemoved(node.parent?.ino ?? ROOT_INO, node.name);
+    };
+    const poolOptions = { ...options, onRemove };
+    this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
+    isOpen = true;
+    // The server before this one may have died before it could tell. A name that is taken again
+    // stays: what the kernel has under it may be the new file.
+    for (const { parent, name } of this.#removed.values()) {
+      if (parent?.child(name) === undefined) onRemoved(parent?.ino ?? ROOT_INO, name);
+    }
+    if (this.dataPath.devices !== 'none') {
+      this.#meta = new MetaFiles(this.pool.replica.namespace.root, options.metaGid ?? 0);
+      this.#meta.showLog(this.pool.superblock.logLengthBytes);
+    }
   }
 
   lookup(parent: number, name: string): Attr | Errno {
     const directory = this.#node(parent);
     if (directory === undefined) return ENOENT;
     if (directory.kind !== 'directory') return ENOTDIR;
-    const known = directory.child(name);
+    const known = directory.child(name) ?? this.#metaDirectory(directory, name);
     if (known !== undefined) return attrOf(known);
     // The name may have been appended since: the tail is one cache line away.
     this.follow();
@@ -81,12 +145,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
     const attr = attrOf(node);
-    const same =
-      (change.sizeBytes ?? attr.sizeBytes) === attr.sizeBytes &&
-      ((change.mode ?? attr.mode) & 0o7777) === (attr.mode & 0o7777) &&
-      (change.uid ?? attr.uid) === attr.uid &&
-      (change.gid ?? attr.gid) === attr.gid;
-    return same ? attr : EPERM;
+    return changes(attr, change) ? EPERM : attr;
   }
 
   open(ino: number, flags: number): OpenReply | Errno {
@@ -94,6 +153,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
     if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_READ_ONLY) return EROFS;
+    this.references.opened(ino);
     // No KEEP_CACHE: the kernel drops its pages of the file, so an open sees what others wrote.
     return { handle: 0, openFlags: 0 };
   }
@@ -132,7 +192,10 @@ export class FamfsFileSystem implements Operations, Disposable {
     return 0;
   }
 
-  release(): void {}
+  release(ino: number): void {
+    this.references.released(ino);
+    this.#dropIfUnused(ino);
+  }
 
   opendir(ino: number): OpenReply | Errno {
     const node = this.#node(ino);
@@ -193,25 +256,88 @@ export class FamfsFileSystem implements Operations, Disposable {
   getxattr(ino: number, name: string): Uint8Array | Errno {
     const node = this.#node(ino);
     if (node === undefined) return ENOENT;
+    if (this.#meta?.byIno(ino) !== undefined) return ENODATA;
     return attributeValue(node, name) ?? ENODATA;
   }
 
   listxattr(ino: number): readonly string[] | Errno {
     const node = this.#node(ino);
-    return node === undefined ? ENOENT : attributeNames(node);
+    if (node === undefined) return ENOENT;
+    return this.#meta?.byIno(ino) === undefined ? attributeNames(node) : [];
   }
 
-  lookedUp(): void {}
+  getFmap(ino: number): FileMap | Errno {
+    const node = this.#node(ino);
+    if (node === undefined) return ENOENT;
+    if (node.kind === 'directory') return EISDIR;
+    if (this.dataPath.devices === 'none') return ENOSYS;
+    const refusal = this.refusal(node);
+    if (refusal === undefined) return this.dataPath.fileMap(node);
+    const { generation } = this.dataPath;
+    this.#onError(`file ${node.path}: ${refusal}; this kernel (${generation}) cannot map it`);
+    return EOPNOTSUPP;
+  }
 
-  forget(): void {}
+  getDaxdev(devindex: number): string | Errno {
+    return this.#daxdevPath(devindex) ?? ENODEV;
+  }
+
+  lookedUp(ino: number): void {
+    this.references.lookedUp(ino);
+  }
+
+  forget(ino: number, count: number): void {
+    this.references.forgotten(ino, count);
+    this.#dropIfUnused(ino);
+  }
+
+  /** Why this kernel cannot map the file, or this node has not its memory; undefined: it can. */
+  refusal(file: MappedFile): string | undefined {
+    const refusal = this.dataPath.refusal(file);
+    if (refusal !== undefined) return refusal;
+    const hasDevice =
+      this.dataPath.devices === 'none'
+        ? (devindex: number) => this.pool.memoryOf(devindex) !== undefined
+        : (devindex: number) => this.#daxdevPath(devindex) !== undefined;
+    const missing = [...devicesOf(file)].find((devindex) => !hasDevice(devindex));
+    return missing === undefined
+      ? undefined
+      : `is on device ${missing} of the pool, which this node's mounter does not have`;
+  }
+
+  /** Files at a path and below it that have a `refusal`; the first few. */
+  refusalsBelow(path: string): Refusal[] {
+    const found: Refusal[] = [];
+    const start = this.pool.replica.namespace.lookup(path);
+    for (const node of start === undefined ? [] : withDescendants(start)) {
+      const reason = node.kind === 'file' ? this.refusal(node) : undefined;
+      if (reason !== undefined) found.push({ path: node.path, reason });
+      if (found.length === REFUSALS_MAX) break;
+    }
+    return found;
+  }
 
   /** Applies what was appended to the log; a failure is reported and what is known stays served. */
   follow(): void {
     try {
       this.pool.follow();
     } catch (error) {
-      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`);
+      this.#onError(`pool ${this.pool.name}: following the log failed: ${messageOf(error)}`, error);
     }
+  }
+
+  /**
+   * What the kernel of this node refers to at a path and below it, deleted nodes among them; all
+   * of it 0: nothing here has a file of it open, mapped or cached.
+   */
+  referencesBelow(path: string): { cachedInodes: number; openFiles: number } {
+    const found = { cachedInodes: 0, openFiles: 0 };
+    for (const node of this.#nodesBelow(path)) {
+      const { lookups, opens } = this.references.of(node.ino);
+      if (lookups > 0) found.cachedInodes++;
+      found.openFiles += opens;
+    }
+    return found;
   }
 
   [Symbol.dispose](): void {
@@ -219,7 +345,25 @@ export class FamfsFileSystem implements Operations, Disposable {
   }
 
   #node(ino: number): Node | undefined {
-    return this.pool.replica.namespace.byIno(ino) ?? this.#removed.get(ino);
+    const { namespace } = this.pool.replica;
+    return namespace.byIno(ino) ?? this.#meta?.byIno(ino) ?? this.#removed.get(ino);
+  }
+
+  #dropIfUnused(ino: number): void {
+    if (this.references.of(ino) === NONE) this.#removed.delete(ino);
+  }
+
+  *#nodesBelow(path: string): Iterable<Node> {
+    const start = this.pool.replica.namespace.lookup(path);
+    if (start !== undefined) yield* withDescendants(start);
+    for (const node of this.#removed.values()) {
+      if (node.path === path || node.path.startsWith(`${path}/`)) yield node;
+    }
+  }
+
+  #metaDirectory(directory: DirectoryNode, name: string): DirectoryNode | undefined {
+    const isMeta = directory.ino === ROOT_INO && name === META_DIRECTORY;
+    return isMeta ? this.#meta?.directory : undefined;
   }
 
   #segments(node: FileNode, offset: number, lengthBytes: number): Segment[] | Errno {
@@ -233,15 +377,8 @@ export class FamfsFileSystem implements Operations, Disposable {
   }
 }
 
-function attrOf(node: Node): Attr {
-  return node.kind === 'file' ? fileAttr(node) : directoryAttr(node);
-}
-
-function fileAttr({ ino, sizeBytes, mode, uid, gid }: FileNode): Attr {
-  return { ino, sizeBytes, mode: S_IFREG | mode, nlink: 1, uid, gid, timeSeconds: 0 };
-}
-
-/** One link, as file systems say that count no subdirectories, so that find(1) counts itself. */
-function directoryAttr({ ino, mode, uid, gid }: DirectoryNode): Attr {
-  return { ino, sizeBytes: BLOCK_BYTES, mode: S_IFDIR | mode, nlink: 1, uid, gid, timeSeconds: 0 };
+function* withDescendants(node: Node): Iterable<Node> {
+  yield node;
+  if (node.kind === 'directory')
+    for (const child of node.childrenFrom(0)) yield* withDescendants(child);
 }

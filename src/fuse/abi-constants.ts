@@ -63,6 +63,9 @@ export const OPCODE = {
   TMPFILE: 51,
   STATX: 52,
   COPY_FILE_RANGE_64: 53,
+  /** The famfs patches of 2026: fuse-famfs-abi.md. No stock kernel sends them. */
+  GET_FMAP: 54,
+  GET_DAXDEV: 55,
 } as const;
 
 /** INIT `flags`. Bits that are neither asked for nor looked at are left out. */

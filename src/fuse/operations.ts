@@ -1,5 +1,6 @@
 import type { Segment } from '../native/mapping.ts';
 import type { Errno } from './errno.ts';
+import type { FileMap } from './fmap.ts';
 
 /**
  * One inode's attributes. `ino` is the FUSE node id and the inode number at once, an integer in
@@ -92,4 +93,9 @@ export interface Operations {
   statfs(): Statfs;
   getxattr(ino: number, name: string): Uint8Array | Errno;
   listxattr(ino: number): readonly string[] | Errno;
+
+  /** GET_FMAP, once an inode's life: the map that loads and stores then go by, with no upcall. */
+  getFmap(ino: number): FileMap | Errno;
+  /** GET_DAXDEV: path of the daxdev of that index, for the kernels that ask. */
+  getDaxdev(devindex: number): string | Errno;
 }

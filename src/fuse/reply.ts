@@ -3,7 +3,19 @@ import { setU64 } from '../base/numbers.ts';
 import type { Segment } from '../native/mapping.ts';
 import { STATX_BASIC_STATS } from './abi-constants.ts';
 import * as abi from './abi-structs.ts';
-import { EINVAL, type Errno } from './errno.ts';
+import { EFBIG, EINVAL, ENAMETOOLONG, type Errno } from './errno.ts';
+import {
+  DAXDEV_NAME_MAX_BYTES,
+  DAXDEV_OUT_BYTES,
+  type FileMap,
+  FMAP_HEADER_BYTES,
+  fileMapBytes,
+  PULL_MAP_MAX_BYTES,
+  PUSH_MAP_MAX_BYTES,
+  putDaxdev,
+  putFileMap,
+  putFileMapHeader,
+} from './fmap.ts';
 import type { Attr, OpenReply, Statfs } from './operations.ts';
 
 const HEAD = abi.OUT_HEADER.size;
@@ -26,12 +38,12 @@ interface Validity {
  * still there.
  */
 export class ReplyBuffer {
-  readonly bytes = new Uint8Array(HEAD + PAYLOAD_BYTES);
+  bytes = new Uint8Array(HEAD + PAYLOAD_BYTES);
   /** What follows `bytes` in the reply; READ's alone. */
   segments: readonly Segment[] | undefined = undefined;
   segmentBytes = 0;
-  readonly #view = new DataView(this.bytes.buffer);
-  readonly #text = Buffer.from(this.bytes.buffer);
+  #view = new DataView(this.bytes.buffer);
+  #text = Buffer.from(this.bytes.buffer);
   readonly #entryValid: Validity;
   readonly #attrValid: Validity;
 
@@ -141,6 +153,37 @@ export class ReplyBuffer {
   putBytes(value: Uint8Array): number {
     this.bytes.set(value, HEAD);
     return value.length;
+  }
+
+  /**
+   * GET_FMAP. `roomBytes` is what a push kernel asks with: a map that is longer is answered by its
+   * header alone, and the kernel asks once more. Undefined is a pull kernel: one page, or EFBIG.
+   */
+  putFileMap(map: FileMap, roomBytes: number | undefined): number | Errno {
+    const wholeBytes = fileMapBytes(map);
+    const push = roomBytes !== undefined;
+    if (wholeBytes > (push ? PUSH_MAP_MAX_BYTES : PULL_MAP_MAX_BYTES)) return EFBIG;
+    if (push && wholeBytes > roomBytes) {
+      putFileMapHeader(this.#view, HEAD, map, push);
+      return FMAP_HEADER_BYTES;
+    }
+    this.#grow(wholeBytes);
+    putFileMap(this.#view, HEAD, map, push);
+    return wholeBytes;
+  }
+
+  putDaxdev(index: number, path: string): number | Errno {
+    if (Buffer.byteLength(path) > DAXDEV_NAME_MAX_BYTES) return ENAMETOOLONG;
+    putDaxdev(this.bytes, HEAD, index, path);
+    return DAXDEV_OUT_BYTES;
+  }
+
+  /** Maps alone outgrow the buffer: 2,700 extents and more. */
+  #grow(payloadBytes: number): void {
+    if (HEAD + payloadBytes <= this.bytes.length) return;
+    this.bytes = new Uint8Array(HEAD + payloadBytes);
+    this.#view = new DataView(this.bytes.buffer);
+    this.#text = Buffer.from(this.bytes.buffer);
   }
 
   /** The most payload that a reply can have, where the kernel has room for `lengthBytes`. */

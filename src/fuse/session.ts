@@ -15,6 +15,12 @@ export interface SessionDevice {
   send(head: Uint8Array, segments?: readonly Segment[]): boolean;
 }
 
+/** A Responder, or what stands before one. */
+export interface Answers extends Pick<Responder, 'answer' | 'fail'> {
+  /** The last answer did not reach the kernel: it has nothing of what the answer gave. */
+  undelivered?(): void;
+}
+
 export interface SessionHooks {
   /** The session was woken, or it is time: look for orders, maybe in vain. Must not block. */
   onWake(): 'stop' | undefined;
@@ -26,7 +32,7 @@ export interface SessionHooks {
 
 export interface SessionOptions {
   readonly device: SessionDevice;
-  readonly responder: Responder;
+  readonly responder: Answers;
   readonly negotiated: Negotiated;
   readonly hooks: SessionHooks;
   /** Ends a wait for requests early. */
@@ -92,9 +98,11 @@ export class FuseSession {
   /** Returns the error that was reported, if any. False of `send`, a request gone, is none. */
   #send(reply: Reply): unknown {
     try {
-      this.#options.device.send(reply.head, reply.segments);
+      const sent = this.#options.device.send(reply.head, reply.segments);
+      if (!sent) this.#options.responder.undelivered?.();
       return undefined;
     } catch (error) {
+      this.#options.responder.undelivered?.();
       this.#options.hooks.sendFailed(describe(reply), error);
       return error;
     }

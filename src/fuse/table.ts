@@ -11,6 +11,7 @@ import {
   ERANGE,
   type Errno,
 } from './errno.ts';
+import { GET_FMAP_IN } from './fmap.ts';
 import type { Operations } from './operations.ts';
 import type { ReplyBuffer } from './reply.ts';
 import type { FuseRequest } from './request.ts';
@@ -25,6 +26,8 @@ export interface OpcodeRecord {
   readonly hasReply: boolean;
   /** Decodes, calls, encodes. Returns the payload's length in bytes, or the error to answer. */
   readonly serve: (ops: Operations, request: FuseRequest, reply: ReplyBuffer) => number | Errno;
+  /** The error that every request of this opcode gets, whatever it says and whatever is there. */
+  readonly always?: Errno;
 }
 
 type Serve = OpcodeRecord['serve'];
@@ -176,6 +179,20 @@ function putXattr(value: Uint8Array, request: FuseRequest, reply: ReplyBuffer): 
   return value.length > reply.room(lengthBytes) ? ERANGE : reply.putBytes(value);
 }
 
+/** A body tells a push kernel, which says how much room it has, from a pull kernel. */
+const getFmap: Serve = (ops, request, reply) => {
+  const map = ops.getFmap(request.nodeid);
+  if (isErrno(map)) return map;
+  const hasRoom = request.bodyBytes >= GET_FMAP_IN.size;
+  return reply.putFileMap(map, hasRoom ? request.u32(GET_FMAP_IN.room) : undefined);
+};
+
+/** The node id is the device's index. */
+const getDaxdev: Serve = (ops, request, reply) => {
+  const path = ops.getDaxdev(request.nodeid);
+  return isErrno(path) ? path : reply.putDaxdev(request.nodeid, path);
+};
+
 const done: Serve = () => 0;
 
 const answered = (name: string, bodyBytes: number, serve: Serve): OpcodeRecord => ({
@@ -193,7 +210,10 @@ const unanswered = (name: string, bodyBytes: number, serve: Serve): OpcodeRecord
 });
 
 /** Refused whatever its body says. */
-const refused = (name: string, error: Errno): OpcodeRecord => answered(name, 0, () => error);
+const refused = (name: string, error: Errno): OpcodeRecord => ({
+  ...answered(name, 0, () => error),
+  always: error,
+});
 
 /**
  * Every opcode that is not answered ENOSYS. ENOSYS tells the kernel to do without, for good: right
@@ -223,6 +243,8 @@ export const TABLE: ReadonlyMap<number, OpcodeRecord> = new Map([
   [OPCODE.STATFS, answered('STATFS', 0, (ops, _, reply) => reply.putStatfs(ops.statfs()))],
   [OPCODE.GETXATTR, answered('GETXATTR', abi.GETXATTR_IN.size + 1, getxattr)],
   [OPCODE.LISTXATTR, answered('LISTXATTR', abi.GETXATTR_IN.size, listxattr)],
+  [OPCODE.GET_FMAP, answered('GET_FMAP', 0, getFmap)],
+  [OPCODE.GET_DAXDEV, answered('GET_DAXDEV', 0, getDaxdev)],
   [OPCODE.DESTROY, answered('DESTROY', 0, done)],
   // Requests are answered one by one, so the one it names has its answer already.
   [OPCODE.INTERRUPT, unanswered('INTERRUPT', abi.INTERRUPT_IN.size, done)],

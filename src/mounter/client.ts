@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { z } from 'zod';
-import { codeOf, Fault } from '../base/errors.ts';
+import { codeOf, Fault, messageOf } from '../base/errors.ts';
 import {
   faultOf,
   type MounterStatus,
@@ -26,15 +26,31 @@ export class MounterClient {
 
   /**
    * The pool's mount, once its server has followed the log to `atLeast` (an entry index).
+   * With a path in the pool: and which files there this node cannot serve.
    * NOT_FOUND for a pool this mounter does not have; UNAVAILABLE when the mounter or the pool's
    * server does not answer in time.
    */
-  poolMount(pool: string, atLeast: number, signal?: AbortSignal): Promise<PoolMount> {
-    return this.#ask({ op: 'pool', pool, atLeast }, poolMount, signal);
+  poolMount(
+    pool: string,
+    atLeast: number,
+    { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
+  ): Promise<PoolMount> {
+    return this.#ask({ op: 'pool', pool, atLeast, path }, poolMount, signal);
   }
 
   status(signal?: AbortSignal): Promise<MounterStatus> {
     return this.#ask({ op: 'status' }, mounterStatus, signal);
+  }
+
+  /** What is wrong with a pool on this node; also that its mounter does not answer. */
+  async problemOf(pool: string): Promise<string | undefined> {
+    try {
+      const { pools } = await this.status();
+      const found = pools.find(({ name }) => name === pool);
+      return found === undefined ? `pool ${pool}: this node's mounter has it not` : found.problem;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   async #ask<T>(question: object, result: z.ZodType<T>, signal?: AbortSignal): Promise<T> {

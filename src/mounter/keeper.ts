@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Fault } from '../base/errors.ts';
 import { FileLock } from '../native/file-lock.ts';
+import type { DataPathOption } from './data-path-choice.ts';
 import { KeeperSocket } from './keeper-socket.ts';
 import { PoolKeeper } from './pool-keeper.ts';
 import type { Request } from './protocol.ts';
@@ -12,6 +13,9 @@ export interface KeeperOptions {
   /** Pools are mounted at `<mountRoot>/<pool name>`. One keeper a mount root. */
   readonly mountRoot: string;
   readonly pools: readonly { readonly name: string; readonly device: string }[];
+  readonly dataPath: DataPathOption;
+  /** Group of `.meta` on a dax path. */
+  readonly metaGid: number;
   /** The argv that runs a server child. */
   readonly serverCommand: readonly string[];
   readonly log: Logger;
@@ -42,7 +46,12 @@ export class Keeper implements AsyncDisposable {
     const keeper = new Keeper(lock);
     for (const { name, device } of options.pools) {
       const mountPoint = join(mountRoot, name);
-      const pool = new PoolKeeper({ name, device, mountPoint }, options.serverCommand, options.log);
+      const { dataPath, metaGid } = options;
+      const pool = new PoolKeeper(
+        { name, device, mountPoint, dataPath, metaGid },
+        options.serverCommand,
+        options.log,
+      );
       keeper.#pools.set(name, pool);
     }
     const handle = (request: Request) => keeper.#handle(request);
@@ -76,6 +85,6 @@ export class Keeper implements AsyncDisposable {
         `pool "${request.pool}": this node's mounter does not have it; it has: ${known}`,
       );
     }
-    return await pool.mount(request.atLeast);
+    return await pool.mount(request.atLeast, request.path);
   }
 }

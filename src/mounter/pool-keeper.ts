@@ -1,17 +1,25 @@
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
+import { chooseDataPath, type DataPathChoice, type DataPathOption } from './data-path-choice.ts';
+import { type KernelVerdict, probeKernel } from './probe.ts';
 import type { PoolMount, PoolStatus } from './protocol.ts';
 import type { ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
-import { adoptOrMount, isMounted, type Session } from './sessions.ts';
+import { adoptOrMount, forgetSession, type Session } from './sessions.ts';
 
 export interface PoolAssignment {
   readonly name: string;
   readonly device: string;
   readonly mountPoint: string;
+  readonly dataPath: DataPathOption;
+  /** Group of `.meta` on a dax path, for a controller that is not root. */
+  readonly metaGid: number;
 }
 
+/** open(2): a place in the tree and no more; an ordinary open would wait for a server. */
+const O_PATH = 0o10000000;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5_000;
 /** A server that lived this long was not killed by what its predecessor left it. */
@@ -27,6 +35,7 @@ export class PoolKeeper {
   readonly #assignment: PoolAssignment;
   readonly #serverCommand: readonly string[];
   readonly #log: Logger;
+  readonly #probe: () => Promise<KernelVerdict>;
   #session: Session | undefined;
   #server: ServerProcess | undefined;
   #problem: string | undefined = 'not mounted yet';
@@ -34,7 +43,13 @@ export class PoolKeeper {
   #stopping = new AbortController();
 
   /** `serverCommand`: the argv that runs a server child. */
-  constructor(assignment: PoolAssignment, serverCommand: readonly string[], log: Logger) {
+  constructor(
+    assignment: PoolAssignment,
+    serverCommand: readonly string[],
+    log: Logger,
+    probe: () => Promise<KernelVerdict> = probeKernel,
+  ) {
+    this.#probe = probe;
     this.#assignment = assignment;
     this.#serverCommand = serverCommand;
     this.#log = log.child({ pool: assignment.name });
@@ -58,13 +73,23 @@ export class PoolKeeper {
     }
   }
 
-  /** The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. */
-  async mount(atLeast: number): Promise<PoolMount> {
+  /**
+   * The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. With a
+   * path: and which files below it this node cannot serve.
+   */
+  async mount(atLeast: number, path?: string): Promise<PoolMount> {
     const { name } = this.#assignment;
     const deadline = Date.now() + FOLLOW_PATIENCE_MS;
     let reached = 'its server has not answered';
     while (Date.now() < deadline) {
-      const state = await this.#follow();
+      const state = await this.#follow(path);
+      if (state?.memoryError !== undefined) {
+        throw new Fault(
+          'MEMORY_ERROR',
+          `pool ${name}: its memory failed on this node (${state.memoryError}); move its pods to ` +
+            'another node, then see docs/memory-errors.md',
+        );
+      }
       if (state !== undefined && state.logPosition >= atLeast) return this.#describe(state);
       if (state !== undefined) reached = `its log is followed to ${state.logPosition}`;
       await delay(FOLLOW_PAUSE_MS);
@@ -78,10 +103,14 @@ export class PoolKeeper {
 
   async status(): Promise<PoolStatus> {
     const state = await this.#follow();
+    const { name, device, mountPoint } = this.#assignment;
+    const problem = state?.memoryError ?? this.#problem;
     return {
-      ...this.#assignment,
-      ...(state ? { mount: this.#describe(state) } : {}),
-      ...(this.#problem !== undefined ? { problem: this.#problem } : {}),
+      name,
+      device,
+      mountPoint,
+      ...(state ? { mount: this.#describe(state), requests: state.requests } : {}),
+      ...(problem !== undefined ? { problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
     };
@@ -99,38 +128,75 @@ export class PoolKeeper {
 
   /** One server's life. False when the mount is gone: somebody unmounted the pool. */
   async #serveOnce(): Promise<boolean> {
-    this.#session ??= adoptOrMount(this.#assignment, this.#log);
-    const server = this.#startServer(this.#session);
+    this.#session ??= await adoptOrMount(this.#assignment, () => this.#choose(), this.#log);
+    const session = this.#session;
+    const server = this.#startServer(session);
     const state = await Promise.race([server.ready, server.ended]);
-    if (typeof state !== 'string') {
-      this.#problem = state.damage;
-      this.#log.info({ serverPid: server.pid, position: state.logPosition }, 'pool is served');
+    if (typeof state === 'string') {
+      if (session.isVisible) return this.#restart(server, state);
+      // A device that was refused stays so for this connection: the next try is a new mount.
+      this.#drop(session);
+      throw new Fault('UNAVAILABLE', state);
     }
+    session.learn(state.generation);
+    session.attach();
+    this.#problem = state.damage;
+    const { generation } = state;
+    this.#log.info(
+      { serverPid: server.pid, position: state.logPosition, generation },
+      'pool is served',
+    );
     const how = await server.ended;
-    if (!isMounted(this.#session)) {
+    if (!session.isMounted()) {
       this.#problem = 'unmounted';
       this.#log.info('pool was unmounted');
-      this.#session.device[Symbol.dispose]();
-      this.#session = undefined;
+      this.#drop(session);
+      forgetSession(this.#assignment.mountPoint);
       return false;
     }
+    return this.#restart(server, how);
+  }
+
+  #drop(session: Session): void {
+    session[Symbol.dispose]();
+    this.#session = undefined;
+  }
+
+  async #choose(): Promise<DataPathChoice> {
+    const { dataPath, device } = this.#assignment;
+    const choice = chooseDataPath(dataPath, device, await this.#probe());
+    this.#log.info(choice, 'data path');
+    return choice;
+  }
+
+  #restart(server: ServerProcess, how: string): true {
     this.#restarts++;
     this.#problem = `its server ended (${how})`;
     this.#log.warn({ serverPid: server.pid }, `server ended with ${how}; starting another`);
     return true;
   }
 
-  #startServer({ device, negotiated }: Session): ServerProcess {
-    const { name: pool, device: path } = this.#assignment;
-    const assignment = { pool, device: path, negotiated };
-    this.#server = new ServerProcess(this.#serverCommand, device.fd, assignment);
-    return this.#server;
+  #startServer({ device, facts, rootPath, referencesPath }: Session): ServerProcess {
+    const { name: pool, device: path, metaGid } = this.#assignment;
+    const { negotiated, generation } = facts;
+    // Held for the spawn alone: a descriptor of its root would keep the mount busy.
+    const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
+    try {
+      this.#server = new ServerProcess(
+        this.#serverCommand,
+        { fuse: device.fd, root },
+        { pool, device: path, metaGid, negotiated, generation, referencesPath },
+      );
+      return this.#server;
+    } finally {
+      if (root !== undefined) closeSync(root);
+    }
   }
 
-  async #follow(): Promise<ServerState | undefined> {
+  async #follow(path?: string): Promise<ServerState | undefined> {
     try {
       await this.#server?.ready;
-      const state = await this.#server?.follow();
+      const state = await this.#server?.follow(path);
       // Damage comes, and goes with a repair, while a server serves.
       if (state !== undefined) this.#problem = state.damage;
       return state;
@@ -143,10 +209,12 @@ export class PoolKeeper {
   #describe(state: ServerState): PoolMount {
     return {
       mountPoint: this.#assignment.mountPoint,
-      dataPath: 'buffered',
-      dataPathReason: this.#session?.dataPathReason ?? '',
+      dataPath: state.generation === 'buffered' ? 'buffered' : 'dax',
+      generation: state.generation,
+      dataPathReason: this.#session?.facts.dataPathReason ?? '',
       fsUuid: state.fsUuid,
       logPosition: state.logPosition,
+      ...(state.refusals ? { refusals: [...state.refusals] } : {}),
     };
   }
 }

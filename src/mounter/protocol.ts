@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Fault, type FaultCode, messageOf } from '../base/errors.ts';
+import { GENERATIONS } from '../fs/data-path.ts';
 
 /**
  * The mounter's socket speaks JSON, one message a line. A request carries the protocol's version;
@@ -13,11 +14,15 @@ const position = z.number().int().nonnegative();
 export const poolMount = z.strictObject({
   mountPoint: z.string(),
   dataPath: z.enum(['buffered', 'dax']),
+  /** What the kernel turned out to be, by doing. */
+  generation: z.enum(GENERATIONS),
   /** Why this data path and no other: for the log, the demo and the operator. */
   dataPathReason: z.string(),
   fsUuid: z.string(),
   /** Index of the next log entry that the server will apply. */
   logPosition: position,
+  /** The first few files below the path that was asked about that this node cannot serve. */
+  refusals: z.array(z.strictObject({ path: z.string(), reason: z.string() })).optional(),
 });
 export type PoolMount = z.infer<typeof poolMount>;
 
@@ -30,6 +35,8 @@ export const poolStatus = z.strictObject({
   problem: z.string().optional(),
   serverPid: z.number().int().optional(),
   serverRestarts: z.number().int(),
+  /** How many requests of each kind its server has had from the kernel; a new one begins at 0. */
+  requests: z.record(z.string(), z.number().int()).optional(),
 });
 export type PoolStatus = z.infer<typeof poolStatus>;
 
@@ -39,7 +46,10 @@ export const mounterStatus = z.strictObject({
 });
 export type MounterStatus = z.infer<typeof mounterStatus>;
 
-/** `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. */
+/**
+ * `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. `path`,
+ * relative to the pool: asks which files there cannot be served.
+ */
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
     v: z.literal(PROTOCOL_VERSION),
@@ -47,6 +57,7 @@ export const request = z.discriminatedUnion('op', [
     op: z.literal('pool'),
     pool: z.string(),
     atLeast: position,
+    path: z.string().optional(),
   }),
   z.strictObject({ v: z.literal(PROTOCOL_VERSION), id: z.number().int(), op: z.literal('status') }),
 ]);

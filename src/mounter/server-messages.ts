@@ -1,12 +1,23 @@
+import type { Generation } from '../fs/data-path.ts';
+import type { Refusal } from '../fs/famfs-file-system.ts';
 import type { Negotiated } from '../fuse/init.ts';
+import type { Requests } from '../fuse/request-counts.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
+/** On a dax path: the root of the mount, attached or not, to read the log through. */
+export const SERVER_ROOT_FD = 5;
 
 /** What a server needs to serve a pool's mount; the descriptor itself is inherited. */
 export interface ServerAssignment {
   readonly pool: string;
   readonly device: string;
+  /** `push2` until the kernel has refused an interleaved map: then it is `push`. */
+  readonly generation: Generation;
+  /** Group of `.meta` on a dax path. */
+  readonly metaGid: number;
+  /** File of the counts that outlive a server; as old as the mount. */
+  readonly referencesPath: string;
   /** What the keeper agreed with the kernel: there is no second INIT for a successor. */
   readonly negotiated: Negotiated;
 }
@@ -19,8 +30,8 @@ export const ASSIGNMENT_VARIABLE = 'FAMFS_CSI_ASSIGNMENT';
 
 /** Keeper → server. */
 export type ServerRequest =
-  | { readonly op: 'follow'; readonly id: number }
-  | { readonly op: 'stop' };
+  /** With a path: which files below it cannot be served. */
+  { readonly op: 'follow'; readonly id: number; readonly path?: string } | { readonly op: 'stop' };
 
 /** What a server knows of its pool after it has followed the log. */
 export interface ServerState {
@@ -28,9 +39,19 @@ export interface ServerState {
   readonly logPosition: number;
   /** Why the log is served only up to a point, where it is damaged. */
   readonly damage: string | undefined;
+  /** The first memory error that this server met; it stays until another server serves. */
+  readonly memoryError: string | undefined;
+  /** What the kernel turned out to be. */
+  readonly generation: Generation;
+  /** The first few files below the path that was asked about that cannot be served here. */
+  readonly refusals?: readonly Refusal[];
+  /** What the kernel has asked of this server so far. */
+  readonly requests: Requests;
 }
 
 /** Server → keeper. */
 export type ServerReply =
   | { readonly op: 'ready'; readonly state: ServerState }
+  /** It will end: the pool cannot be served, for this reason. */
+  | { readonly op: 'failed'; readonly message: string }
   | { readonly op: 'followed'; readonly id: number; readonly state: ServerState };

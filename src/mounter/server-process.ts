@@ -3,6 +3,7 @@ import { Fault } from '../base/errors.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
+  SERVER_ROOT_FD,
   type ServerAssignment,
   type ServerReply,
   type ServerRequest,
@@ -26,17 +27,27 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  /** Why it said that it cannot serve. */
+  #failure: string | undefined;
   #hasEnded = false;
 
-  /** Spawns `command` with the descriptor inherited, and hands it the assignment. */
-  constructor(command: readonly string[], fuseFd: number, assignment: ServerAssignment) {
+  /**
+   * Spawns `command` with the descriptor inherited, and on a dax path the mount's root, and hands
+   * it the assignment.
+   */
+  constructor(
+    command: readonly string[],
+    descriptors: { readonly fuse: number; readonly root: number | undefined },
+    assignment: ServerAssignment,
+  ) {
     const stdio: (number | 'ignore' | 'inherit' | 'ipc')[] = [
       'ignore',
       'inherit',
       'inherit',
       'ipc',
     ];
-    stdio[SERVER_FUSE_FD] = fuseFd;
+    stdio[SERVER_FUSE_FD] = descriptors.fuse;
+    if (descriptors.root !== undefined) stdio[SERVER_ROOT_FD] = descriptors.root;
     const [program = '', ...args] = command;
     const env = { ...process.env, [ASSIGNMENT_VARIABLE]: JSON.stringify(assignment) };
     // Detached: a signal to the keeper's process group must not take the pods' servers with it.
@@ -46,7 +57,9 @@ export class ServerProcess {
     }
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
-      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+      this.#child.once('exit', (code, signal) => {
+        resolve(this.#failure ?? signal ?? `exit code ${code}`);
+      });
     });
     void this.ended.then((how) => {
       this.#hasEnded = true;
@@ -56,7 +69,8 @@ export class ServerProcess {
     // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
     this.ready.catch(() => {});
     this.#child.on('message', (reply: ServerReply) => {
-      this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
+      if (reply.op === 'failed') this.#failure = reply.message;
+      else this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
     });
   }
 
@@ -64,8 +78,11 @@ export class ServerProcess {
     return this.#hasEnded;
   }
 
-  /** Has the server follow the log once; UNAVAILABLE if it has ended, ends or does not answer. */
-  follow(): Promise<ServerState> {
+  /**
+   * Has the server follow the log once, and look at the files below a path if one is given;
+   * UNAVAILABLE if it has ended, ends or does not answer.
+   */
+  follow(path?: string): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       if (this.#hasEnded) throw new Fault('UNAVAILABLE', `server ${this.pid}: has ended`);
@@ -77,7 +94,7 @@ export class ServerProcess {
         };
       };
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      this.#send({ op: 'follow', id });
+      this.#send({ op: 'follow', id, ...(path === undefined ? {} : { path }) });
     });
   }
 

@@ -1,40 +1,122 @@
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { codeOf, Fault } from '../base/errors.ts';
 import { MiB } from '../base/numbers.ts';
+import type { Generation } from '../fs/data-path.ts';
 import { type Negotiated, negotiate } from '../fuse/init.ts';
 import { FuseDevice, fetchDescriptor } from '../native/fuse-device.ts';
-import { type MountInfo, mountFuse, mountsAt, readMountInfo, unmount } from '../native/mounts.ts';
+import {
+  DetachedMount,
+  type MountInfo,
+  mountFuse,
+  mountsAt,
+  readMountInfo,
+  unmount,
+} from '../native/mounts.ts';
+import { descriptorsOn } from '../native/proc.ts';
+import type { DataPathChoice } from './data-path-choice.ts';
+import { registerDaxdev } from './daxdev-open.ts';
+import { findServer } from './find-server.ts';
 import type { PoolAssignment } from './pool-keeper.ts';
 
 export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
+/** How long a server may take to end; after the last, its successor starts all the same. */
+const ENDINGS = [
+  ['SIGTERM', 5_000],
+  ['SIGKILL', 1_000],
+] as const;
+const END_PAUSE_MS = 10;
+
+/** What a mount's servers are told; kept in a file beside the mount point for the next keeper. */
+export interface SessionFacts {
+  readonly negotiated: Negotiated;
+  readonly generation: Generation;
+  readonly dataPathReason: string;
+}
 
 /** A mount of a pool and the descriptor that answers for it. */
-export interface Session {
+export class Session implements Disposable {
   readonly device: FuseDevice;
-  readonly negotiated: Negotiated;
+  readonly #mountPoint: string;
+  #facts: SessionFacts;
+  /** On a dax path, until its server has read the log: a mount that nobody else can see. */
+  #detached: DetachedMount | undefined;
   /** `major:minor` of the mount, which names its FUSE connection. */
-  readonly connection: string;
-  readonly dataPathReason: string;
+  #connection: string | undefined;
+
+  constructor(
+    mountPoint: string,
+    device: FuseDevice,
+    facts: SessionFacts,
+    mount: DetachedMount | MountInfo,
+  ) {
+    this.#mountPoint = mountPoint;
+    this.device = device;
+    this.#facts = facts;
+    if (mount instanceof DetachedMount) this.#detached = mount;
+    else this.#connection = mount.device;
+  }
+
+  get facts(): SessionFacts {
+    return this.#facts;
+  }
+
+  /** The server has found out more of the kernel. */
+  learn(generation: Generation): void {
+    if (generation === this.#facts.generation) return;
+    this.#facts = { ...this.#facts, generation };
+    saveFacts(this.#mountPoint, this.#facts);
+  }
+
+  /** Path of the mount's root for its server; undefined where no server needs one. */
+  get rootPath(): string | undefined {
+    if (this.#facts.generation === 'buffered') return undefined;
+    return this.#detached?.path ?? this.#mountPoint;
+  }
+
+  get referencesPath(): string {
+    return referencesFile(this.#mountPoint);
+  }
+
+  /** Shows a mount that is not to be seen yet; a second call does nothing. */
+  attach(): void {
+    if (this.#detached === undefined) return;
+    this.#detached.attach(this.#mountPoint);
+    this.#connection = topMount(this.#mountPoint)?.device;
+    this.#detached[Symbol.dispose]();
+    this.#detached = undefined;
+  }
+
+  /** False on a dax path until `attach`. */
+  get isVisible(): boolean {
+    return this.#detached === undefined;
+  }
+
+  /** Whether anything of the mount is left, be it a bind mount in a pod. */
+  isMounted(): boolean {
+    if (this.#detached !== undefined) return true;
+    return readMountInfo().some(({ device }) => device === this.#connection);
+  }
+
+  /** Gives up the descriptors: a mount that nobody else serves is dead then. */
+  [Symbol.dispose](): void {
+    this.#detached?.[Symbol.dispose]();
+    this.device[Symbol.dispose]();
+  }
 }
 
 /**
  * The pool's session: adopted from a living server whose keeper died, or a new mount. A mount whose
  * descriptors are all closed is dead for good; it is detached, so that the new one is seen.
  */
-export function adoptOrMount(assignment: PoolAssignment, log: Logger): Session {
+export async function adoptOrMount(
+  assignment: PoolAssignment,
+  choose: () => Promise<DataPathChoice>,
+  log: Logger,
+): Promise<Session> {
   const { mountPoint } = assignment;
   for (let there = topMount(mountPoint); there !== undefined; there = topMount(mountPoint)) {
     if (there.fsType !== FS_TYPE) {
@@ -44,44 +126,37 @@ export function adoptOrMount(assignment: PoolAssignment, log: Logger): Session {
           'mounter another --mount-root',
       );
     }
-    const adopted = adopt(assignment, there, log);
+    const adopted = await adopt(assignment, there, log);
     if (adopted !== undefined) return adopted;
     log.warn({ mountPoint }, 'detaching a dead mount of the pool');
     unmount(mountPoint, { detach: true });
   }
-  return mount(assignment);
-}
-
-/** Whether anything of the session's mount is left, be it a bind mount in a pod. */
-export function isMounted(session: Session): boolean {
-  return readMountInfo().some(({ device }) => device === session.connection);
+  return mount(assignment, await choose());
 }
 
 function topMount(mountPoint: string): MountInfo | undefined {
   return mountsAt(mountPoint).at(-1);
 }
 
-function mount(assignment: PoolAssignment): Session {
+function mount(assignment: PoolAssignment, choice: DataPathChoice): Session {
   const { mountPoint, name } = assignment;
   mkdirSync(mountPoint, { recursive: true });
   // Bare, the directory takes no file: a write while nothing is mounted must fail, not be lost.
   chmodSync(mountPoint, 0o555);
+  // A new connection: the kernel holds nothing of it yet.
+  rmSync(referencesFile(mountPoint), { force: true });
   const device = FuseDevice.open();
+  const options = {
+    fuseFd: device.fd,
+    source: name,
+    subtype: FUSE_SUBTYPE,
+    allowOther: true,
+    defaultPermissions: true,
+  };
   try {
-    mountFuse({
-      fuseFd: device.fd,
-      target: mountPoint,
-      source: name,
-      subtype: FUSE_SUBTYPE,
-      allowOther: true,
-      defaultPermissions: true,
-    });
-    const mounted = topMount(mountPoint);
-    if (mounted === undefined) throw new Fault('IO', `${mountPoint}: the mount is not there`);
-    const negotiated = answerInit(device, mountPoint);
-    saveNegotiated(mountPoint, negotiated);
-    const dataPathReason = reasonFor(assignment.device);
-    return { device, negotiated, connection: mounted.device, dataPathReason };
+    return choice.generation === 'buffered'
+      ? mountBuffered(assignment, choice, device, options)
+      : mountDax(assignment, choice, device, options);
   } catch (error) {
     device[Symbol.dispose]();
     if (topMount(mountPoint)?.fsType === FS_TYPE) unmount(mountPoint, { detach: true });
@@ -89,90 +164,105 @@ function mount(assignment: PoolAssignment): Session {
   }
 }
 
+type MountOptions = Parameters<typeof DetachedMount.create>[0];
+
+function mountBuffered(
+  { mountPoint }: PoolAssignment,
+  choice: DataPathChoice,
+  device: FuseDevice,
+  options: MountOptions,
+): Session {
+  mountFuse({ ...options, target: mountPoint });
+  const mounted = topMount(mountPoint);
+  if (mounted === undefined) throw new Fault('IO', `${mountPoint}: the mount is not there`);
+  return new Session(mountPoint, device, agree(device, mountPoint, choice), mounted);
+}
+
+/** Nobody may see the mount before its devices are registered: their first opener decides. */
+function mountDax(
+  assignment: PoolAssignment,
+  choice: DataPathChoice,
+  device: FuseDevice,
+  options: MountOptions,
+): Session {
+  const { mountPoint } = assignment;
+  const detached = DetachedMount.create(options);
+  try {
+    const facts = agree(device, mountPoint, choice);
+    if (choice.generation === 'push2') registerDaxdev(device, assignment.device, 0);
+    return new Session(mountPoint, device, facts, detached);
+  } catch (error) {
+    detached[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /** The keeper answers INIT itself, so what was agreed on outlives every server. */
-function answerInit(device: FuseDevice, mountPoint: string): Negotiated {
+function agree(device: FuseDevice, mountPoint: string, choice: DataPathChoice): SessionFacts {
   const buffer = new Uint8Array(MiB + 4096);
   const length = device.receive(buffer, undefined, INIT_PATIENCE_MS);
   if (length === 'gone' || length === 0) {
     throw new Fault('IO', `${mountPoint}: the kernel sent no INIT in ${INIT_PATIENCE_MS} ms`);
   }
-  const { reply, negotiated } = negotiate(buffer.subarray(0, length));
+  const { reply, negotiated } = negotiate(buffer.subarray(0, length), {
+    requestDaxFmap: choice.generation !== 'buffered',
+  });
   device.send(reply);
-  return negotiated;
-}
-
-/** Why the buffered path: the dax paths need a device and a kernel that this build serves. */
-function reasonFor(device: string): string {
-  return statSync(device).isCharacterDevice()
-    ? 'this release serves the buffered path only'
-    : 'the pool is a file, an emulated fabric; the dax path needs a dax device';
+  const facts = { negotiated, generation: choice.generation, dataPathReason: choice.reason };
+  saveFacts(mountPoint, facts);
+  return facts;
 }
 
 const sessionFile = (mountPoint: string) => `${mountPoint}.session.json`;
+const referencesFile = (mountPoint: string) => `${mountPoint}.references`;
 
-function saveNegotiated(mountPoint: string, negotiated: Negotiated): void {
+function saveFacts(mountPoint: string, facts: SessionFacts): void {
   const path = sessionFile(mountPoint);
-  writeFileSync(`${path}.new`, JSON.stringify(negotiated), { mode: 0o600 });
+  writeFileSync(`${path}.new`, JSON.stringify(facts), { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
 
 /** Removes what a keeper keeps beside a mount point; the caller has unmounted it. */
 export function forgetSession(mountPoint: string): void {
   rmSync(sessionFile(mountPoint), { force: true });
+  rmSync(referencesFile(mountPoint), { force: true });
 }
 
 /** Takes the descriptor over from the process that serves the mount; undefined if there is none. */
-function adopt(assignment: PoolAssignment, there: MountInfo, log: Logger): Session | undefined {
+async function adopt(
+  { mountPoint }: PoolAssignment,
+  there: MountInfo,
+  log: Logger,
+): Promise<Session | undefined> {
   const owner = findServer(there);
   if (owner === undefined) return undefined;
-  const text = readFileSync(sessionFile(assignment.mountPoint), 'utf8');
+  const facts = JSON.parse(readFileSync(sessionFile(mountPoint), 'utf8')) as SessionFacts;
   const device = FuseDevice.adopt(fetchDescriptor(owner.pid, owner.fd));
   log.info({ serverPid: owner.pid }, 'taking the mount over from a server without keeper');
-  // It ends after the request in hand; until then two servers answer alike.
-  process.kill(owner.pid, 'SIGTERM');
-  return {
-    device,
-    negotiated: JSON.parse(text) as Negotiated,
-    connection: there.device,
-    dataPathReason: reasonFor(assignment.device),
-  };
+  await end(owner.pid, log);
+  return new Session(mountPoint, device, facts, there);
 }
 
-/** The process, other than this one, that holds the `/dev/fuse` descriptor of a mount. */
-function findServer(there: MountInfo): { pid: number; fd: number } | undefined {
-  const connection = there.device.split(':')[1];
-  for (const pid of namesIn('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (Number(pid) === process.pid) continue;
-    for (const fd of namesIn(`/proc/${pid}/fd`)) {
-      if (!linksTo(`/proc/${pid}/fd/${fd}`, '/dev/fuse')) continue;
-      const info = textOf(`/proc/${pid}/fdinfo/${fd}`);
-      if (/^fuse_connection:\s*(\d+)$/m.exec(info)?.[1] === connection) {
-        return { pid: Number(pid), fd: Number(fd) };
-      }
+/**
+ * Ends a server, which does so after the request in hand, and waits for it: its successor takes its
+ * counts of references over, so nobody may change them any more. Pods wait meanwhile, at most.
+ */
+async function end(pid: number, log: Logger): Promise<void> {
+  for (const [signal, patienceMs] of ENDINGS) {
+    signalTo(pid, signal);
+    for (const deadline = performance.now() + patienceMs; performance.now() < deadline; ) {
+      if (descriptorsOn(pid, '/dev/fuse').length === 0) return;
+      await delay(END_PAUSE_MS);
     }
+    log.warn({ serverPid: pid }, `the server has not ended ${patienceMs} ms after ${signal}`);
   }
-  return undefined;
 }
 
-// Processes end while /proc is read: what is gone holds no descriptor.
-function namesIn(path: string): string[] {
-  return orElse(() => readdirSync(path), []);
-}
-
-function linksTo(path: string, target: string): boolean {
-  return orElse(() => readlinkSync(path), '') === target;
-}
-
-function textOf(path: string): string {
-  return orElse(() => readFileSync(path, 'utf8'), '');
-}
-
-function orElse<T>(read: () => T, otherwise: T): T {
+/** It may have ended by itself. */
+function signalTo(pid: number, signal: NodeJS.Signals): void {
   try {
-    return read();
+    process.kill(pid, signal);
   } catch (error) {
-    const code = codeOf(error);
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return otherwise;
-    throw error;
+    if (codeOf(error) !== 'ESRCH') throw error;
   }
 }

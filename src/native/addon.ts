@@ -46,6 +46,14 @@ export interface Addon {
     allowOther: boolean,
     defaultPermissions: boolean,
   ): void;
+  createFuseMount(
+    fd: number,
+    source: string,
+    subtype: string,
+    allowOther: boolean,
+    defaultPermissions: boolean,
+  ): number;
+  attachMount(mountFd: number, target: string): void;
   bindMount(source: string, target: string, readOnly: boolean): void;
   unmount(target: string, detach: boolean): void;
 }

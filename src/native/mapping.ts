@@ -21,6 +21,12 @@ export interface MappingOptions {
   readonly lengthBytes?: number;
 }
 
+interface MappingFacts {
+  readonly isDevice: boolean;
+  readonly isOwn: boolean;
+  readonly lengthBytes: number;
+}
+
 /**
  * A file or dax device, mapped MAP_SHARED. Offsets and lengths are bytes; a range outside the
  * mapping, or any use after it was disposed, is INVALID. Memory that fails is MEMORY_ERROR.
@@ -41,18 +47,12 @@ export class Mapping implements SharedMemory {
   /** The log's accesses: the addon's single steps, in the one order that is proven. */
   readonly #ordered: SharedMemory;
 
-  private constructor(path: string, fd: number, options: MappingOptions) {
+  private constructor(path: string, fd: number, writable: boolean, facts: MappingFacts) {
     this.path = path;
-    this.writable = options.writable;
-    const stat = fstatSync(fd);
-    this.isDevice = stat.isCharacterDevice();
-    this.#isOwn = !this.isDevice && !isOnSharedMemory(path);
-    const available = this.isDevice ? deviceBytes(path, stat.rdev) : stat.size;
-    this.lengthBytes = options.lengthBytes ?? available;
-    if (this.lengthBytes === 0 || this.lengthBytes > available) {
-      const wanted = options.lengthBytes ?? 'at least 1';
-      throw new Fault('INVALID', `${path}: has ${available} bytes, ${wanted} are to be mapped`);
-    }
+    this.writable = writable;
+    this.isDevice = facts.isDevice;
+    this.lengthBytes = facts.lengthBytes;
+    this.#isOwn = facts.isOwn;
     this.#handle = native(path, (raw) => raw.map(fd, this.lengthBytes, this.writable));
     this.#ordered = new OrderedMemory(new AddonMemory(path, this.#handle, this.lengthBytes));
   }
@@ -61,10 +61,24 @@ export class Mapping implements SharedMemory {
   static open(path: string, options: MappingOptions): Mapping {
     const fd = openForMapping(path, options.writable);
     try {
-      return new Mapping(path, fd, options);
+      return new Mapping(path, fd, options.writable, measure(path, fd, options.lengthBytes));
     } finally {
       closeSync(fd);
     }
+  }
+
+  /**
+   * Maps an open file of known length without a look at it: a server that asked about a file of
+   * the mount that it serves would wait for itself. `name` is for messages; `fd` stays the
+   * caller's.
+   */
+  static adopt(
+    fd: number,
+    name: string,
+    options: { readonly writable: boolean; readonly lengthBytes: number },
+  ): Mapping {
+    const { writable, lengthBytes } = options;
+    return new Mapping(name, fd, writable, { isDevice: false, isOwn: false, lengthBytes });
   }
 
   /** For the reply path: what the addon needs of a segment. */
@@ -152,6 +166,18 @@ export class Mapping implements SharedMemory {
       throw nativeFault(`${this.path} at ${offset} of ${this.lengthBytes}`, error);
     }
   }
+}
+
+function measure(path: string, fd: number, wanted: number | undefined): MappingFacts {
+  const stat = fstatSync(fd);
+  const isDevice = stat.isCharacterDevice();
+  const available = isDevice ? deviceBytes(path, stat.rdev) : stat.size;
+  const lengthBytes = wanted ?? available;
+  if (lengthBytes === 0 || lengthBytes > available) {
+    const text = `has ${available} bytes, ${wanted ?? 'at least 1'} are to be mapped`;
+    throw new Fault('INVALID', `${path}: ${text}`);
+  }
+  return { isDevice, isOwn: !isDevice && !isOnSharedMemory(path), lengthBytes };
 }
 
 const OPEN_FAULTS: Readonly<Record<string, FaultCode>> = {

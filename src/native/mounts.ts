@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { codeOf, Fault } from '../base/errors.ts';
 import { addon, native, nativeFault } from './addon.ts';
 
@@ -36,6 +36,44 @@ export function mountFuse(options: FuseMountOptions): void {
     (raw) => raw.mountFuse(fuseFd, target, source, subtype, allowOther, defaultPermissions),
     'a mount needs root, or a user namespace of its own',
   );
+}
+
+/**
+ * A FUSE mount that nobody can see yet: its files are reached below `path`, by this process and by
+ * those that inherit `fd`. Needs the mount API of Linux 5.2, which every kernel with famfs has.
+ */
+export class DetachedMount implements Disposable {
+  readonly fd: number;
+  #closed = false;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  static create(options: Omit<FuseMountOptions, 'target'>): DetachedMount {
+    const { fuseFd, source, subtype, allowOther, defaultPermissions } = options;
+    const fd = native(
+      source,
+      (raw) => raw.createFuseMount(fuseFd, source, subtype, allowOther, defaultPermissions),
+      'a mount needs root, or a user namespace of its own',
+    );
+    return new DetachedMount(fd);
+  }
+
+  get path(): string {
+    return `/proc/self/fd/${this.fd}`;
+  }
+
+  /** Shows the mount at `target`, an existing directory that is no symbolic link. */
+  attach(target: string): void {
+    native(target, (raw) => raw.attachMount(this.fd, target));
+  }
+
+  /** Idempotent. A mount that was never attached is gone then. */
+  [Symbol.dispose](): void {
+    if (!this.#closed) closeSync(this.fd);
+    this.#closed = true;
+  }
 }
 
 /**

@@ -17,6 +17,7 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
       capabilities: [
         { rpc: { type: 'STAGE_UNSTAGE_VOLUME' } },
         { rpc: { type: 'GET_VOLUME_STATS' } },
+        { rpc: { type: 'VOLUME_CONDITION' } },
         { rpc: { type: 'SINGLE_NODE_MULTI_WRITER' } },
       ],
     }),
@@ -64,13 +65,14 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
 
     nodeGetVolumeStats: async (request) => {
       const path = required('volume_path', request.volume_path, 'an absolute path');
-      const { bytes, files } = await volumes.stats(volumeIdOf(request), path);
+      const { bytes, files, problem } = await volumes.stats(volumeIdOf(request), path);
       // A volume's files are made with it and fill it: nothing of it is ever available.
       return {
         usage: [
           { unit: 'BYTES', total: String(bytes), used: String(bytes), available: '0' },
           { unit: 'INODES', total: String(files), used: String(files), available: '0' },
         ],
+        volume_condition: { abnormal: problem !== undefined, message: problem ?? 'healthy' },
       };
     },
   };

@@ -25,6 +25,8 @@ export interface PublishRequest {
 export interface VolumeStats {
   readonly bytes: number;
   readonly files: number;
+  /** Why the volume's pool is not healthy on this node; undefined: it is. */
+  readonly problem: string | undefined;
 }
 
 /** The mount operations that the node needs; `src/native/mounts.ts` on a real node. */
@@ -36,7 +38,13 @@ export interface Mounts {
 
 /** Who has the pools mounted on this node. */
 export interface PoolMounts {
-  poolMount(pool: string, atLeast: number, signal?: AbortSignal): Promise<PoolMount>;
+  poolMount(
+    pool: string,
+    atLeast: number,
+    options: { path: string; signal?: AbortSignal | undefined },
+  ): Promise<PoolMount>;
+  /** What is wrong with a pool on this node, or undefined. */
+  problemOf(pool: string): Promise<string | undefined>;
 }
 
 const FS_TYPE = 'fuse.famfs';
@@ -58,15 +66,17 @@ export class NodeVolumes {
 
   /**
    * Binds `<pool mount>/<volume>` to the staging path. PRECONDITION where this node cannot give
-   * the data path that the volume asks for, or has another pool under that name; NOT_FOUND for a
-   * volume that the log does not have.
+   * the data path that the volume asks for, cannot serve one of its files, or has another pool
+   * under that name; NOT_FOUND for a volume that the log does not have.
    */
   stage(request: StageRequest, signal?: AbortSignal): Promise<void> {
     return this.#locks.run(request.volumeId, async () => {
       const { location, readOnly, volumeId } = request;
       const stagingPath = await canonical(request.stagingPath);
-      const mounted = await this.#pools.poolMount(location.pool, location.logPosition, signal);
+      const { pool, logPosition, path } = location;
+      const mounted = await this.#pools.poolMount(pool, logPosition, { path, signal });
       checkPool(mounted, location, volumeId);
+      checkFiles(mounted, volumeId);
       const connection = this.#at(mounted.mountPoint)?.device;
       await mkdir(stagingPath, { recursive: true });
       const there = this.#famfsAt(stagingPath);
@@ -159,7 +169,12 @@ export class NodeVolumes {
     const sizes = await Promise.all(
       files.map(async ({ name }) => (await stat(join(path, name))).size),
     );
-    return { bytes: sizes.reduce((sum, size) => sum + size, 0), files: files.length };
+    return {
+      bytes: sizes.reduce((sum, size) => sum + size, 0),
+      files: files.length,
+      // The mounter names a pool's mount by the pool.
+      problem: await this.#pools.problemOf(there.source),
+    };
   }
 
   /** Operations that run now, for metrics and for finding one that hangs. */
@@ -244,6 +259,23 @@ function checkPool(mounted: PoolMount, location: VolumeContext, volumeId: string
         'StorageClass with dataPath: any',
     );
   }
+}
+
+/** Here, and not at the open() of a pod that runs already. */
+function checkFiles({ refusals = [], ...mounted }: PoolMount, volumeId: string): void {
+  const [first] = refusals;
+  if (first === undefined) return;
+  const others = refusals.length > 1 ? `, and ${refusals.length - 1} others at least` : '';
+  const advice =
+    mounted.dataPath === 'dax'
+      ? 'use a node whose kernel is push2, or make the volume anew with chunks of 2 MiB or more, ' +
+        'in a pool with an alloc unit of 2 MiB, on its first device'
+      : 'give the mounter of this node all devices of the pool';
+  throw new Fault(
+    'PRECONDITION',
+    `volume ${volumeId}: file ${first.path}: ${first.reason}${others}; this node has dataPath ` +
+      `${mounted.dataPath} (${mounted.generation}); ${advice}`,
+  );
 }
 
 function checkSame(there: MountInfo, path: string, directory: string, readOnly: boolean): void {

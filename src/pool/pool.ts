@@ -6,12 +6,13 @@ import { Mapping } from '../native/mapping.ts';
 import { DeviceLock } from './device-lock.ts';
 import { LogFollower } from './log-follower.ts';
 import { LogWriter, type Plan } from './log-writer.ts';
+import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
 import type { Remnant } from './recovery.ts';
 
 export interface PoolOptions {
   /** The name that users know the pool by: in StorageClass parameters and messages. */
   readonly name: string;
-  /** Path of the primary device, or of the file that stands for it on an emulated fabric. */
+  /** Path of the primary device, of the file that stands for it, or of a mount of the pool. */
   readonly device: string;
   readonly writable: boolean;
   /** This writer's identity. Without one, or with another than the master's, nothing appends. */
@@ -26,12 +27,12 @@ export interface PoolOptions {
 export class Pool implements Disposable {
   readonly name: string;
   readonly device: string;
-  readonly #memory: Mapping;
+  readonly #memory: PoolMemory;
   readonly #follower: LogFollower;
   readonly #writer: LogWriter;
   readonly #systemUuid: string | undefined;
 
-  private constructor(options: PoolOptions, memory: Mapping) {
+  private constructor(options: PoolOptions, memory: PoolMemory) {
     this.name = options.name;
     this.device = options.device;
     this.#memory = memory;
@@ -46,9 +47,13 @@ export class Pool implements Disposable {
     if (memory.writable) this.#writer.takeOver();
   }
 
-  /** Maps the device and replays the log. Faults name the pool and the device. */
+  /** Maps the device, or the files of a mount, and replays the log. Faults name both. */
   static open(options: PoolOptions): Pool {
-    const memory = Mapping.open(options.device, { writable: options.writable });
+    return Pool.over(options, openPoolMemory(options.device, { writable: options.writable }));
+  }
+
+  /** As `open`, over memory that is mapped already and becomes the pool's own. */
+  static over(options: PoolOptions, memory: PoolMemory): Pool {
     try {
       return new Pool(options, memory);
     } catch (error) {
@@ -76,7 +81,7 @@ export class Pool implements Disposable {
 
   /** The mapping of a device of the pool, or undefined where this host has not opened it. */
   memoryOf(devindex: number): Mapping | undefined {
-    return devindex === 0 ? this.#memory : undefined;
+    return devindex === 0 && this.#memory instanceof Mapping ? this.#memory : undefined;
   }
 
   /** Applies what was appended since, by anybody; returns the log position. */

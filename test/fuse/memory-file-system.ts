@@ -2,12 +2,15 @@ import {
   EINVAL,
   EISDIR,
   ENODATA,
+  ENODEV,
   ENOENT,
+  ENOSYS,
   ENOTDIR,
   ENXIO,
   EPERM,
   type Errno,
 } from '../../src/fuse/errno.ts';
+import type { FileMap } from '../../src/fuse/fmap.ts';
 import type {
   Attr,
   EmitEntry,
@@ -42,6 +45,9 @@ export class MemoryFileSystem implements Operations {
   /** References that the kernel holds, by inode. */
   readonly references = new Map<number, number>();
   readonly memory: Uint8Array;
+  /** What GET_FMAP of an inode answers; of another: ENOSYS, as on the buffered path. */
+  readonly maps = new Map<number, FileMap | Errno>();
+  readonly daxdevs: string[] = [];
   openReply: OpenReply = { handle: 7, openFlags: 0 };
   statfsReply: Statfs = {
     blockBytes: 4096,
@@ -179,6 +185,14 @@ export class MemoryFileSystem implements Operations {
 
   listxattr(ino: number): readonly string[] | Errno {
     return this.#attr(ino) === undefined ? ENOENT : ['user.colour', 'user.taste'];
+  }
+
+  getFmap(ino: number): FileMap | Errno {
+    return this.maps.get(ino) ?? ENOSYS;
+  }
+
+  getDaxdev(devindex: number): string | Errno {
+    return this.daxdevs[devindex] ?? ENODEV;
   }
 
   #attr(ino: number): Attr | undefined {

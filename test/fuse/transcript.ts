@@ -13,28 +13,48 @@ export interface Recorded {
   readonly isWhole: boolean;
 }
 
+/** What a program did next, or what it or an ioctl got. */
+export interface Remark {
+  readonly kind: 'did' | 'got';
+  readonly line: number;
+  readonly text: string;
+}
+
+function linesOf(name: string): { line: number; text: string }[] {
+  const path = join(__dirname, '../../../shared/vectors/fuse', name);
+  const lines = readFileSync(path, 'utf8').split('\n');
+  return lines.map((text, at) => ({ line: at + 1, text }));
+}
+
+/** The lines of a transcript that are no messages, in order. */
+export function readRemarks(name: string): Remark[] {
+  return linesOf(name)
+    .filter(({ text }) => text.startsWith('# ') || text.startsWith('= '))
+    .map(({ line, text }) => ({
+      kind: text[0] === '#' ? 'did' : 'got',
+      line,
+      text: text.slice(2),
+    }));
+}
+
 /** Messages of `../shared/vectors/fuse/<name>`, in order; its README tells the format. */
 export function readTranscript(name: string): Exchange[] {
-  const path = join(__dirname, '../../../shared/vectors/fuse', name);
   const exchanges: Exchange[] = [];
-  readFileSync(path, 'utf8')
-    .split('\n')
-    .forEach((text, at) => {
-      const line = at + 1;
-      const isWhole = !text.endsWith('…');
-      const digits = text.slice(2).replace('…', '');
-      if (text.startsWith('< ')) {
-        exchanges.push({ kind: 'request', line, bytes: hex(digits), reply: undefined });
-      } else if (text.startsWith('> ')) {
-        const bytes = hex(digits);
-        const last = exchanges.at(-1);
-        if (last?.kind === 'request' && uniqueOf(bytes) === uniqueOf(last.bytes)) {
-          last.reply = { bytes, isWhole };
-        } else {
-          exchanges.push({ kind: 'notification', line, bytes });
-        }
+  linesOf(name).forEach(({ line, text }) => {
+    const isWhole = !text.endsWith('…');
+    const digits = text.slice(2).replace('…', '');
+    if (text.startsWith('< ')) {
+      exchanges.push({ kind: 'request', line, bytes: hex(digits), reply: undefined });
+    } else if (text.startsWith('> ')) {
+      const bytes = hex(digits);
+      const last = exchanges.at(-1);
+      if (last?.kind === 'request' && uniqueOf(bytes) === uniqueOf(last.bytes)) {
+        last.reply = { bytes, isWhole };
+      } else {
+        exchanges.push({ kind: 'notification', line, bytes });
       }
-    });
+    }
+  });
   return exchanges;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Errno } from '../../src/fuse/errno.ts';
+import type { FileMap } from '../../src/fuse/fmap.ts';
 import { negotiate } from '../../src/fuse/init.ts';
 import { invalidateEntry } from '../../src/fuse/notify.ts';
 import type { Attr } from '../../src/fuse/operations.ts';
@@ -12,18 +13,12 @@ const INIT = 26;
 const LOOKUP = 1;
 const OPEN = 14;
 const EPERM = -1;
-const ENOSYS = -38;
 
 /**
  * What the recorded server answered and this one does not, by design: the error that stands in its
- * place. CREATE: names come from the log alone. GET_FMAP, GET_DAXDEV: the famfs data path comes
- * with the next issue; until then they are unknown opcodes.
+ * place. CREATE: names come from the log alone.
  */
-const ANSWERED_OTHERWISE = new Map([
-  [35, EPERM],
-  [54, ENOSYS],
-  [55, ENOSYS],
-]);
+const ANSWERED_OTHERWISE = new Map([[35, EPERM]]);
 
 /** `[offset, size]` of fields of a reply that are not compared, each for the reason given. */
 type Fields = readonly (readonly [at: number, size: number])[];
@@ -71,6 +66,33 @@ const FILES: readonly MemoryFile[] = [
   { name: '/created in the story', attr: attr(0x64, 4 * MiB) },
 ];
 
+type Place = readonly [offset: number, lengthBytes: number];
+const simple = (sizeBytes: number, ...at: readonly Place[]) => ({
+  type: 'simple' as const,
+  sizeBytes,
+  extents: at.map(([offset, lengthBytes]) => ({ devindex: 0, offset, lengthBytes })),
+});
+const striped = (sizeBytes: number, ...at: readonly Place[]) => ({
+  type: 'interleaved' as const,
+  sizeBytes,
+  chunkBytes: 2 * MiB,
+  strips: at.map(([offset, lengthBytes]) => ({ devindex: 0, offset, lengthBytes })),
+});
+const count = (n: number) => Array.from({ length: n }, (_, at) => at);
+
+/** Where the story's files are. */
+const MAPS: readonly (readonly [ino: number, map: FileMap | Errno])[] = [
+  [2, simple(8 * MiB, [64 * MiB, 8 * MiB])],
+  [3, striped(12 * MiB, [128 * MiB, 6 * MiB], [160 * MiB, 6 * MiB])],
+  [4, simple(8 * MiB, [200 * MiB, 4 * MiB], [300 * MiB, 4 * MiB])],
+  [5, simple(0x301001, [400 * MiB, 4 * MiB])],
+  [6, EPERM as Errno],
+  [0x15, simple(64 * MiB, ...count(32).map((at) => [(1062 - 2 * at) * MiB, 2 * MiB] as const))],
+  [0x1a, striped(64 * MiB, ...count(16).map((at) => [(1200 + 8 * at) * MiB, 4 * MiB] as const))],
+  [0x1c, simple(4000 * MiB, ...count(2000).map((at) => [2 * at * MiB, 2 * MiB] as const))],
+  [0x64, simple(4 * MiB, [1400 * MiB, 4 * MiB])],
+];
+
 /** The recorded server took data and kept none: every byte that it gave was an R. */
 class StoryFileSystem extends MemoryFileSystem {
   override write(_ino: number, _offset: number, bytes: Uint8Array): number {
@@ -85,6 +107,8 @@ function storyFileSystem(): MemoryFileSystem {
     memory: new Uint8Array(256 * 1024).fill(0x52),
     validSeconds: [3600, 3600],
   });
+  for (const [ino, map] of MAPS) fs.maps.set(ino, map);
+  fs.daxdevs.push('/dev/dax0.0');
   fs.statfsReply = {
     blockBytes: 0,
     blocks: 0,

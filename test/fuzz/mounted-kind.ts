@@ -28,7 +28,7 @@ function serve(image: LogImage, random: Random, tally: Tally): void {
   let fs: FamfsFileSystem;
   try {
     const pool = { name: 'fuzz', device: deviceFile(image), writable: false };
-    fs = new FamfsFileSystem(pool, (text) => must(false, text));
+    fs = new FamfsFileSystem({ ...pool, onError: (text) => must(false, text) });
   } catch (error) {
     const fault = foreseen(error);
     must(model === undefined, () => `cannot be mounted: ${fault.message}`);

@@ -169,7 +169,7 @@ function checkFree({ space }: Replica, model: Model): void {
   mustEqual(space.deviceCount, model.devices.length, 'devices');
 }
 
-/** What `find` gives is nobody's; it gives the largest size that it names, and not a byte more. */
+/** What `find` gives is nobody's; it gives the largest size that it names, no byte more. */
 function checkAllocator(replica: Replica, model: Model, random: Random, tally: Tally): void {
   const layout = random.oneIn(2)
     ? ({ strips: 0 } as const)

@@ -55,6 +55,7 @@ class FakeMounts implements Mounts {
 
 let folder: string;
 let mounts: FakeMounts;
+let problem: string | undefined;
 let volumes: NodeVolumes;
 let mounted: PoolMount;
 let askedFor: number[];
@@ -93,6 +94,7 @@ const failure = async (promise: Promise<unknown>) => {
 };
 
 beforeEach(() => {
+  problem = undefined;
   folder = mkdtempSync(join(tmpdir(), 'famfs-node-test-'));
   mkdirSync(at('pool', 'vol'), { recursive: true });
   writeFileSync(at('pool', 'vol', 'data'), 'x'.repeat(1000));
@@ -101,6 +103,7 @@ beforeEach(() => {
   mounted = {
     mountPoint: at('pool'),
     dataPath: 'buffered',
+    generation: 'buffered',
     dataPathReason: 'the pool is a file',
     fsUuid: UUID,
     logPosition: 7,
@@ -110,7 +113,7 @@ beforeEach(() => {
     askedFor.push(atLeast);
     return mounted;
   };
-  volumes = new NodeVolumes({ poolMount }, mounts);
+  volumes = new NodeVolumes({ poolMount, problemOf: async () => problem }, mounts);
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -231,7 +234,15 @@ describe('node stats', () => {
     await stage();
     mkdirSync(at('staging'), { recursive: true });
     writeFileSync(at('staging', 'data'), 'x'.repeat(1000));
-    expect(await volumes.stats('vol', at('staging'))).toEqual({ bytes: 1000, files: 1 });
+    const stats = await volumes.stats('vol', at('staging'));
+    expect(stats).toEqual({ bytes: 1000, files: 1, problem: undefined });
+  });
+
+  test('says what is wrong with the pool of the volume on this node', async () => {
+    await stage();
+    mkdirSync(at('staging'), { recursive: true });
+    problem = 'its memory failed';
+    expect((await volumes.stats('vol', at('staging'))).problem).toBe('its memory failed');
   });
 
   test('says NOT_FOUND for another volume, and for a path that is no mount of it', async () => {

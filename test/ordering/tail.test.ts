@@ -1,9 +1,8 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FamfsFileSystem } from '../../src/fs/famfs-file-system.ts';
 import { ENOENT } from '../../src/fuse/errno.ts';
 import { Responder } from '../../src/fuse/responder.ts';
-import { Mapping } from '../../src/native/mapping.ts';
 import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import { LogWriter } from '../../src/pool/log-writer.ts';
@@ -58,15 +57,16 @@ function stepsOf(process: IncoherentProcess, call: () => void): string[] {
   return process.counted.map(({ step, lines }) => `${step} ${lines}`);
 }
 
-afterEach(() => void jest.restoreAllMocks());
-
 /** FUSE's answers on the second host: the error of a LOOKUP in the root, 0 for a file found. */
 function lookups(memory: SharedMemory): (name: string) => number {
-  const mapping = Object.assign(memory, { writable: true, isDevice: true });
-  jest.spyOn(Mapping, 'open').mockReturnValue(mapping as unknown as Mapping);
   const failures: string[] = [];
-  const options = { name: 'fabric', device: '/dev/dax0.0', writable: true };
-  const fs = new FamfsFileSystem(options, (text) => failures.push(text));
+  const fs = new FamfsFileSystem({
+    name: 'fabric',
+    device: '/dev/dax0.0',
+    writable: true,
+    memory: Object.assign(memory, { writable: true }),
+    onError: (text) => failures.push(text),
+  });
   const responder = new Responder(fs, {
     malformed: (problem) => failures.push(problem),
     failed: (operation) => failures.push(operation),

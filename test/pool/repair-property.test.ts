@@ -104,8 +104,13 @@ describe('any log with any damage', () => {
 
         const live = new Map(nodesOf(replica).map((node) => [node.path, node.entryIndex]));
         const told = new Set(plan.lost.map(({ index }) => index));
+        // A whole entry copied over another is, to the bytes, one with a wrong number: told to
+        // renumber, the repair keeps it, and nothing is left that says what stood there.
+        const overwritten = renumber ? hits.filter(({ kind }) => kind === 'other') : [];
+        const untold = new Set(overwritten.map(({ at }) => at % life.length));
         for (const { path, entryIndex } of nodesOf(truth)) {
-          if (live.get(path) !== entryIndex) expect(told).toContain(entryIndex);
+          if (live.get(path) === entryIndex || untold.has(entryIndex)) continue;
+          expect(told).toContain(entryIndex);
         }
         const isFileMemoryKept = plan.fates.every(({ isMemoryKnown }) => isMemoryKnown);
         if (isGentle) {

@@ -183,6 +183,19 @@ describe('a volume on a real mount', () => {
     expect(sh('ls -a').text.split('\n').filter(Boolean)).toEqual(['.', '..', 'data']);
   });
 
+  test('counts what the kernel asks, and nothing for pages that it has', async () => {
+    const requests = async () => (await cluster.poolStatus(0)).requests ?? {};
+    const before = await requests();
+    const fd = openSync(file, 'r');
+    readSync(fd, new Uint8Array(4096), 0, 4096, 0);
+    const first = await requests();
+    readSync(fd, new Uint8Array(4096), 0, 4096, 0);
+    const second = await requests();
+    closeSync(fd);
+    expect([first.OPEN, first.READ]).toEqual([(before.OPEN ?? 0) + 1, (before.READ ?? 0) + 1]);
+    expect(second).toEqual(first);
+  });
+
   test('tells where the bytes are in extended attributes', () => {
     const list = execFileSync('python3', [
       '-c',

@@ -176,7 +176,7 @@ export class Demo {
         this.#hosts.push({ node, csi, staging, target, readOnly: at > 0 });
         await this.#ready(csi);
         const client = new MounterClient(node.mounterSocket);
-        const mounted = await this.#retry(() => client.poolMount(POOL, 0, signal));
+        const mounted = await this.#retry(() => client.poolMount(POOL, 0, { signal }));
         return [mounted, `processes ${pids.join(', ')}; mounted at ${mounted.mountPoint}`];
       });
       if (at === 0) steps.lines([`data path: ${path.dataPath}, since ${path.dataPathReason}`]);

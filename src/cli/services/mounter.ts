@@ -1,13 +1,16 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { DATA_PATH_OPTIONS, type DataPathOption } from '../../mounter/data-path-choice.ts';
 import { Keeper } from '../../mounter/keeper.ts';
 import { serve } from '../../mounter/serve.ts';
-import { collectPool, type PoolArgument, socketArgument } from '../options.ts';
+import { collectPool, integerArgument, type PoolArgument, socketArgument } from '../options.ts';
 import { userCommand } from '../program.ts';
 import { serviceLog, untilSignalled } from './lifetime.ts';
 
 interface MounterArguments {
   readonly socket: string;
   readonly mountRoot: string;
+  readonly dataPath: DataPathOption;
+  readonly metaGid: number;
   readonly pool: readonly PoolArgument[];
   readonly logLevel: string;
 }
@@ -22,6 +25,17 @@ export function mounterCommand(main: string): Command {
     )
     .requiredOption('--pool <name=device>', 'a pool to mount; repeat for more', collectPool)
     .option('--mount-root <dir>', 'pools are mounted at DIR/NAME', '/var/lib/famfs/pools')
+    .addOption(
+      new Option('--data-path <path>', 'how pods reach the memory; auto: dax where it works')
+        .choices(DATA_PATH_OPTIONS)
+        .default('auto'),
+    )
+    .option(
+      '--meta-gid <gid>',
+      "group that may use the pool's log through a dax mount",
+      integerArgument(0, 2 ** 32 - 2),
+      0,
+    )
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
     .action(async (options: MounterArguments) => {
       const log = serviceLog('mounter', options.logLevel);
@@ -29,6 +43,8 @@ export function mounterCommand(main: string): Command {
         socketPath: options.socket,
         mountRoot: options.mountRoot,
         pools: options.pool,
+        dataPath: options.dataPath,
+        metaGid: options.metaGid,
         serverCommand: [process.execPath, main, 'serve'],
         log,
       });
