@@ -30,6 +30,8 @@ export interface CampaignOptions {
   readonly seed: number;
   readonly first: number;
   readonly cases: number;
+  /** Ends the run: its process is killed, its files go, and the promise is rejected. */
+  readonly signal?: AbortSignal;
   /** Told about every ten seconds how many cases are done. */
   readonly onProgress?: (done: number) => void;
 }
@@ -69,7 +71,7 @@ const NOTHING: RunResult = {
 
 /** Resolves when the process has ended: with why it had to be stopped, or why it died. */
 function watch(folder: string, options: CampaignOptions): Promise<Failure | undefined> {
-  const { seed, first, cases } = options;
+  const { seed, first, cases, signal } = options;
   const loader = pathToFileURL(join(__dirname, 'loader.mjs')).href;
   const child = spawn(
     process.execPath,
@@ -84,7 +86,12 @@ function watch(folder: string, options: CampaignOptions): Promise<Failure | unde
         String(cases),
       ],
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, FAMFS_FUZZ_FOLDER: folder } },
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, FAMFS_FUZZ_FOLDER: folder },
+      ...(signal === undefined ? {} : { signal }),
+      killSignal: 'SIGKILL',
+    },
   );
   let said = '';
   child.stderr.on('data', (text: Buffer) => {
@@ -104,12 +111,15 @@ function watch(folder: string, options: CampaignOptions): Promise<Failure | unde
     }
   }, LOOK_MS);
   return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
+    child.on('error', (error) => {
+      clearInterval(timer);
+      reject(error);
+    });
+    child.on('close', (code, killedBy) => {
       clearInterval(timer);
       if (code === 0) return resolve(undefined);
       const number = lateAt ?? heartbeatIn(folder)?.number ?? first;
-      const how = lateAt === undefined ? `ended with ${signal ?? code}` : 'did not end';
+      const how = lateAt === undefined ? `ended with ${killedBy ?? code}` : 'did not end';
       resolve({ number, kind: 'the process', why: `case ${number} ${how}\n${said}`, input: [] });
     });
   });

@@ -15,17 +15,24 @@ const { values } = parseArgs({
     first: { type: 'string' },
   },
 });
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => interrupted.abort());
 const isWhole = values.cases === undefined && values.first === undefined;
 const options = {
   seed: Number(values.seed ?? Date.now() % 2 ** 31),
   first: Number(values.first ?? 0),
   cases: Number(values.cases ?? 1_000_000),
+  signal: interrupted.signal,
   onProgress: (done: number) => void process.stderr.write(`${done} cases\n`),
 };
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 print(`seed ${options.seed}`);
-const result = await campaign(options);
+const result = await campaign(options).catch((error: unknown) => {
+  if (!interrupted.signal.aborted) throw error;
+  print('interrupted');
+  process.exit(130);
+});
 for (const line of describeRun(options, result)) print(line);
 if (result.failure !== undefined) process.exitCode = 1;
 if (isWhole) {
