@@ -102,6 +102,7 @@ export class FamfsFileSystem implements Operations, Disposable {
   constructor(options: FamfsOptions) {
     this.#onError = options.onError;
     this.references = options.references ?? new References();
+    this.references.onUnused((ino) => this.#removed.delete(ino));
     this.#daxdevPath =
       options.daxdevPath ?? ((devindex) => (devindex === 0 ? options.device : undefined));
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
@@ -196,7 +197,6 @@ export class FamfsFileSystem implements Operations, Disposable {
 
   release(ino: number): void {
     this.references.released(ino);
-    this.#dropIfUnused(ino);
   }
 
   opendir(ino: number): OpenReply | Errno {
@@ -290,7 +290,6 @@ export class FamfsFileSystem implements Operations, Disposable {
 
   forget(ino: number, count: number): void {
     this.references.forgotten(ino, count);
-    this.#dropIfUnused(ino);
   }
 
   /** Why this kernel cannot map the file, or this node has not its memory; undefined: it can. */
@@ -349,10 +348,6 @@ export class FamfsFileSystem implements Operations, Disposable {
   #node(ino: number): Node | undefined {
     const { namespace } = this.pool.replica;
     return namespace.byIno(ino) ?? this.#meta?.byIno(ino) ?? this.#removed.get(ino);
-  }
-
-  #dropIfUnused(ino: number): void {
-    if (this.references.of(ino) === NONE) this.#removed.delete(ino);
   }
 
   *#nodesBelow(path: string): Iterable<Node> {

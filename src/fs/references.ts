@@ -22,14 +22,19 @@ export interface CountTable extends Disposable {
  *
  * Invariants:
  * - A count is never less than what the kernel holds: it is raised before the reply that gives the
- *   reference is sent, and lowered after the kernel has said that it let go.
+ *   reference is sent, and lowered after the kernel has said that it let go, once it will not say
+ *   so again. FORGET has no reply and never comes twice; a RELEASE that was read and not answered
+ *   comes to the next server again.
  * - So a crash, or a FORGET that was read and not counted, can leave a count too high, which keeps
  *   memory from being used again, and never one too low, which would share it.
  */
 export class References {
   readonly #counts = new Map<number, { lookups: number; opens: number }>();
   readonly #table: CountTable | undefined;
+  /** By the request in hand; undefined outside of any. */
   #given: { ino: number; lookups: number; opens: number }[] = [];
+  #released: number[] | undefined;
+  #onUnused: (ino: number) => void = () => {};
 
   /** With a table, the counts of the server before this one are taken over. */
   constructor(table?: CountTable) {
@@ -39,15 +44,32 @@ export class References {
     }
   }
 
-  /** A request begins: what it gives can be taken back as long as no other has begun. */
-  begin(): void {
-    if (this.#given.length > 0) this.#given = [];
+  /** `listener` is told of each inode that nothing refers to any more. */
+  onUnused(listener: (ino: number) => void): void {
+    this.#onUnused = listener;
   }
 
-  /** The reply could not be delivered: the kernel has nothing of what the request gave. */
-  undo(): void {
-    for (const { ino, lookups, opens } of this.#given) this.#add(ino, -lookups, -opens);
-    this.#given = [];
+  /** A request begins; `delivered` or `undo` is to follow, unless it gets no reply. */
+  begin(): void {
+    if (this.#given.length > 0) this.#given = [];
+    if (this.#released?.length !== 0) this.#released = [];
+  }
+
+  /** The kernel has the reply, and will not send the request again. */
+  delivered(): void {
+    const released = this.#released ?? [];
+    this.begin();
+    for (const ino of released) this.#add(ino, 0, -1);
+  }
+
+  /**
+   * The reply was not delivered: the kernel has nothing of what the request gave. `isGone`: nor has
+   * it the request any more, so what that took back is not said again.
+   */
+  undo(isGone: boolean): void {
+    for (const { ino, lookups, opens } of this.#given.splice(0)) this.#add(ino, -lookups, -opens);
+    if (isGone) this.delivered();
+    else this.begin();
   }
 
   lookedUp(ino: number): void {
@@ -65,7 +87,8 @@ export class References {
   }
 
   released(ino: number): void {
-    this.#add(ino, 0, -1);
+    if (this.#released === undefined) this.#add(ino, 0, -1);
+    else this.#released.push(ino);
   }
 
   of(ino: number): Reference {
@@ -87,8 +110,10 @@ export class References {
       lookups: Math.max(0, before.lookups + lookups),
       opens: Math.max(0, before.opens + opens),
     };
-    if (after.lookups === 0 && after.opens === 0) this.#counts.delete(ino);
+    const isUnused = after.lookups === 0 && after.opens === 0;
+    if (isUnused) this.#counts.delete(ino);
     else this.#counts.set(ino, after);
     this.#table?.set(ino, after);
+    if (isUnused) this.#onUnused(ino);
   }
 }

@@ -17,8 +17,13 @@ export interface SessionDevice {
 
 /** A Responder, or what stands before one. */
 export interface Answers extends Pick<Responder, 'answer' | 'fail'> {
-  /** The last answer did not reach the kernel: it has nothing of what the answer gave. */
-  undelivered?(): void;
+  /** The last answer reached the kernel. */
+  delivered?(): void;
+  /**
+   * The last answer did not reach the kernel: it has nothing of what the answer gave. `isGone`: it
+   * has dropped the request; else the request stays, and the next server gets it.
+   */
+  undelivered?(isGone: boolean): void;
 }
 
 export interface SessionHooks {
@@ -99,10 +104,11 @@ export class FuseSession {
   #send(reply: Reply): unknown {
     try {
       const sent = this.#options.device.send(reply.head, reply.segments);
-      if (!sent) this.#options.responder.undelivered?.();
+      if (sent) this.#options.responder.delivered?.();
+      else this.#options.responder.undelivered?.(true);
       return undefined;
     } catch (error) {
-      this.#options.responder.undelivered?.();
+      this.#options.responder.undelivered?.(false);
       this.#options.hooks.sendFailed(describe(reply), error);
       return error;
     }

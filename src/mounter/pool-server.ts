@@ -81,8 +81,12 @@ export class PoolServer implements Disposable {
     this.#log.error(`pool ${this.#assignment.pool}: memory error: ${this.#memoryError}`);
   }
 
-  undelivered(): void {
-    this.#references.undo();
+  delivered(): void {
+    this.#references.delivered();
+  }
+
+  undelivered(isGone: boolean): void {
+    this.#references.undo(isGone);
   }
 
   fail(message: Uint8Array, error: Errno): Reply {
@@ -112,9 +116,10 @@ export class PoolServer implements Disposable {
   /** As the session does it: one that cannot be sent is reported, and the next gets its turn. */
   #deliver({ head, segments }: Reply): void {
     try {
-      if (!this.#device.send(head, segments)) this.undelivered();
+      if (this.#device.send(head, segments)) this.delivered();
+      else this.undelivered(true);
     } catch (error) {
-      this.undelivered();
+      this.undelivered(false);
       this.noteError('a reply to what waited for the log', error);
       this.#log.warn({ err: error }, 'a reply to what waited for the log');
     }
