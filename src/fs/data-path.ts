@@ -6,7 +6,7 @@ import type { FileMap, MapExtent } from '../fuse/fmap.ts';
 import { fileMapBytes, PUSH_MAP_MAX_BYTES, simpleMapBytes } from '../fuse/fmap.ts';
 
 /** What a kernel turned out to be, by doing (fuse-famfs-abi.md); `buffered`: no famfs or no dax. */
-export const GENERATIONS = ['buffered', 'pull', 'push2', 'push', 'rfc1'] as const;
+export const GENERATIONS = ['buffered', 'pull', 'push2', 'push'] as const;
 export type Generation = (typeof GENERATIONS)[number];
 
 /** A file's place, as far as its map goes: `.meta` files have one too. */
@@ -42,7 +42,6 @@ interface Limits {
 const PULL: Limits = { extents: 32, strips: 32, devices: 1, alignBytes: 2 * MiB };
 const PUSH2: Limits = { extents: Infinity, strips: Infinity, devices: 64, alignBytes: 4096 };
 const PUSH: Limits = { extents: Infinity, strips: 0, devices: 1, alignBytes: 2 * MiB };
-const RFC1: Limits = { extents: 2, strips: 16, devices: 1, alignBytes: 2 * MiB };
 /** `chunk_size` on the wire has 32 bits. */
 const CHUNK_MAX_BYTES = 2 ** 31;
 
@@ -61,7 +60,6 @@ const DATA_PATHS: Readonly<Record<Generation, DataPath>> = {
     refusal: (file) => tooManyChunks(file) ?? limitOf(unrolled(file), PUSH),
     fileMap: unrolled,
   },
-  rfc1: direct('rfc1', 'get-daxdev', RFC1),
 };
 
 export function dataPathOf(generation: Generation): DataPath {

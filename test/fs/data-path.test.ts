@@ -28,14 +28,13 @@ describe('a file that a generation cannot carry', () => {
   test('is none in the usual pool: 2 MiB units, one device', () => {
     expect(refusals(simple(extent(10 * MiB, 4 * MiB), extent(20 * MiB, 2 * MiB)))).toEqual({
       ...{ buffered: 'carries', pull: 'carries', push2: 'carries', push: 'carries' },
-      rfc1: 'carries',
     });
   });
 
   test('is one in units of 4 KiB, for all but push2', () => {
     const text = 'an extent of 4096 bytes at 10489856 is not aligned to 2097152';
     expect(refusals(simple(extent(10 * MiB + 4096, 4096)))).toEqual({
-      ...{ buffered: 'carries', pull: text, push2: 'carries', push: text, rfc1: text },
+      ...{ buffered: 'carries', pull: text, push2: 'carries', push: text },
     });
   });
 
@@ -43,7 +42,7 @@ describe('a file that a generation cannot carry', () => {
     const file = striped(4 * MiB, 4096, extent(10 * MiB, 2 * MiB), extent(12 * MiB, 2 * MiB));
     const text = 'its chunks of 4096 bytes are not aligned to 2097152';
     expect(refusals(file)).toEqual({
-      ...{ buffered: 'carries', pull: text, push2: 'carries', rfc1: text },
+      ...{ buffered: 'carries', pull: text, push2: 'carries' },
       push: 'an extent of 4096 bytes at 10485760 is not aligned to 2097152',
     });
   });
@@ -51,7 +50,7 @@ describe('a file that a generation cannot carry', () => {
   test('is one on a second device, for all but push2', () => {
     const text = 'is on device 1, only 1 can be used';
     expect(refusals(simple(extent(10 * MiB, 2 * MiB, 1)))).toEqual({
-      ...{ buffered: 'carries', pull: text, push2: 'carries', push: text, rfc1: text },
+      ...{ buffered: 'carries', pull: text, push2: 'carries', push: text },
     });
   });
 
