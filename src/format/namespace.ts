@@ -327,6 +327,11 @@ function pathHash(path: string): number {
   return (digest.readUIntBE(0, 6) * 8 + ((digest[6] ?? 0) >> 5)) % HASH_SPAN;
 }
 
+/** Whether the number is a file's, of any pool: one that stands for a place in its memory. */
+export function isFileIno(ino: number): boolean {
+  return ino >= FIRST_FILE_INO && ino < FIRST_DIRECTORY_INO;
+}
+
 function fileIno({ devindex, offset }: Extent): number {
   return FIRST_FILE_INO + devindex * UNITS_PER_DEVICE + offset / INO_UNIT_BYTES;
 }

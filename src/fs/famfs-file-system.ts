@@ -40,6 +40,7 @@ import {
 } from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
 import { MetaFiles } from './meta-files.ts';
+import { type ReferenceReport, type Resolve, reportReferences } from './reference-report.ts';
 import { NONE, References } from './references.ts';
 
 const O_ACCMODE = 3;
@@ -327,18 +328,16 @@ export class FamfsFileSystem implements Operations, Disposable {
     }
   }
 
-  /**
-   * What the kernel of this node refers to at a path and below it, deleted nodes among them; all
-   * of it 0: nothing here has a file of it open, mapped or cached.
-   */
-  referencesBelow(path: string): { cachedInodes: number; openFiles: number } {
-    const found = { cachedInodes: 0, openFiles: 0 };
-    for (const node of this.#nodesBelow(path)) {
-      const { lookups, opens } = this.references.of(node.ino);
-      if (lookups > 0) found.cachedInodes++;
-      found.openFiles += opens;
-    }
-    return found;
+  /** What the kernel of this node refers to, of a path or of the whole pool. */
+  referenceReport(path?: string): ReferenceReport {
+    const { namespace } = this.pool.replica;
+    const resolve: Resolve = (ino) => {
+      if (ino === ROOT_INO || this.#meta?.byIno(ino) !== undefined) return 'own';
+      const live = namespace.byIno(ino);
+      const node = live ?? this.#removed.get(ino);
+      return node && { node, isLive: live !== undefined };
+    };
+    return reportReferences(this.references, resolve, path);
   }
 
   [Symbol.dispose](): void {
@@ -348,14 +347,6 @@ export class FamfsFileSystem implements Operations, Disposable {
   #node(ino: number): Node | undefined {
     const { namespace } = this.pool.replica;
     return namespace.byIno(ino) ?? this.#meta?.byIno(ino) ?? this.#removed.get(ino);
-  }
-
-  *#nodesBelow(path: string): Iterable<Node> {
-    const start = this.pool.replica.namespace.lookup(path);
-    if (start !== undefined) yield* withDescendants(start);
-    for (const node of this.#removed.values()) {
-      if (node.path === path || node.path.startsWith(`${path}/`)) yield node;
-    }
   }
 
   #metaDirectory(directory: DirectoryNode, name: string): DirectoryNode | undefined {

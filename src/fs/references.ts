@@ -95,9 +95,9 @@ export class References {
     return this.#counts.get(ino) ?? NONE;
   }
 
-  /** How many inodes are referred to at all. */
-  get size(): number {
-    return this.#counts.size;
+  /** Every inode that is referred to. */
+  entries(): Iterable<readonly [ino: number, reference: Reference]> {
+    return this.#counts.entries();
   }
 
   [Symbol.dispose](): void {

@@ -7,12 +7,14 @@ import {
   type MounterStatus,
   mounterStatus,
   type PoolMount,
+  type PoolReferences,
   PROTOCOL_VERSION,
   poolMount,
+  poolReferences,
   reply,
 } from './protocol.ts';
 
-export type { MounterStatus, PoolMount, PoolStatus } from './protocol.ts';
+export type { MounterStatus, PoolMount, PoolReferences, PoolStatus } from './protocol.ts';
 
 const TIMEOUT_MS = 20_000;
 
@@ -36,6 +38,18 @@ export class MounterClient {
     { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
   ): Promise<PoolMount> {
     return this.#ask({ op: 'pool', pool, atLeast, path }, poolMount, signal);
+  }
+
+  /**
+   * What this node's kernel refers to, of a path in the pool or of all of it, once the log was
+   * followed to `atLeast`: after a DELETE's position, whether its memory may be used again.
+   */
+  references(
+    pool: string,
+    atLeast: number,
+    { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
+  ): Promise<PoolReferences> {
+    return this.#ask({ op: 'references', pool, atLeast, path }, poolReferences, signal);
   }
 
   status(signal?: AbortSignal): Promise<MounterStatus> {

@@ -118,7 +118,8 @@ export class Keeper implements AsyncDisposable {
         `pool "${request.pool}": this node's mounter does not have it; it has: ${known}`,
       );
     }
-    return await pool.mount(request.atLeast, request.path);
+    const { op, atLeast, path } = request;
+    return op === 'pool' ? await pool.mount(atLeast, path) : await pool.references(atLeast, path);
   }
 
   async #giveAway(

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
 import { chooseDataPath, type DataPathChoice, type DataPathOption } from './data-path-choice.ts';
 import { type KernelVerdict, probeKernel } from './probe.ts';
-import type { PoolMount, PoolStatus } from './protocol.ts';
-import type { ServerState } from './server-messages.ts';
+import type { PoolMount, PoolReferences, PoolStatus } from './protocol.ts';
+import type { Question, ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
 import { adoptOrMount, forgetSession, type Session } from './sessions.ts';
 
@@ -26,6 +26,7 @@ const LONGEST_BACKOFF_MS = 5_000;
 const HEALTHY_MS = 10_000;
 const FOLLOW_PATIENCE_MS = 10_000;
 const FOLLOW_PAUSE_MS = 20;
+const STATUS_PATIENCE_MS = 5_000;
 
 /**
  * Keeps one pool mounted: holds the `/dev/fuse` descriptor, and sees to it that a server serves it.
@@ -126,33 +127,40 @@ export class PoolKeeper {
    * path: and which files below it this node cannot serve.
    */
   async mount(atLeast: number, path?: string): Promise<PoolMount> {
-    const { name } = this.#assignment;
-    const deadline = Date.now() + FOLLOW_PATIENCE_MS;
-    let reached = 'its server has not answered';
-    while (Date.now() < deadline) {
-      const state = await this.#follow(path);
-      if (state?.memoryError !== undefined) {
-        throw new Fault(
-          'MEMORY_ERROR',
-          `pool ${name}: its memory failed on this node (${state.memoryError}); move its pods to ` +
-            'another node, then see docs/memory-errors.md',
-        );
-      }
-      if (state !== undefined && state.logPosition >= atLeast) return this.#describe(state);
-      if (state !== undefined) reached = `its log is followed to ${state.logPosition}`;
-      await delay(FOLLOW_PAUSE_MS);
-    }
-    throw new Fault(
-      'UNAVAILABLE',
-      `pool ${name}: ${this.#problem ?? reached}, log position ${atLeast} is needed; retry, and ` +
-        "see the mounter's log if this stays",
-    );
+    const question = path === undefined ? {} : { servable: path };
+    const state = await this.#followed(atLeast, question, ({ memoryError }) => {
+      if (memoryError === undefined) return;
+      throw new Fault(
+        'MEMORY_ERROR',
+        `pool ${this.name}: its memory failed on this node (${memoryError}); move its pods to ` +
+          'another node, then see docs/memory-errors.md',
+      );
+    });
+    return this.#describe(state);
+  }
+
+  /** What the kernel refers to, of a path or the whole pool, at `atLeast` or later in its log. */
+  async references(atLeast: number, path?: string): Promise<PoolReferences> {
+    const state = await this.#followed(atLeast, { referred: { path } });
+    const { fsUuid, logPosition, references } = state;
+    if (references === undefined) throw new Fault('INTERNAL', 'a server did not say references');
+    const { volumes, deleted, ...counts } = references;
+    return {
+      fsUuid,
+      logPosition,
+      ...counts,
+      volumes: [...volumes],
+      deleted: deleted.map(({ extents, ...file }) => ({ ...file, extents: [...extents] })),
+    };
   }
 
   async status(): Promise<PoolStatus> {
-    const state = await this.#follow();
+    let silent: string | undefined;
+    const state = await this.#follow({}, STATUS_PATIENCE_MS).catch((error: unknown) => {
+      silent = messageOf(error);
+    });
     const { name, device, mountPoint } = this.#assignment;
-    const problem = state?.memoryError ?? this.#problem;
+    const problem = state?.memoryError ?? this.#problemWith(silent);
     return {
       name,
       device,
@@ -250,17 +258,44 @@ export class PoolKeeper {
     }
   }
 
-  async #follow(path?: string): Promise<ServerState | undefined> {
-    try {
-      await this.#server?.ready;
-      const state = await this.#server?.follow(path);
-      // Damage comes, and goes with a repair, while a server serves.
-      if (state !== undefined) this.#problem = state.damage;
-      return state;
-    } catch (error) {
-      this.#log.debug(`server did not answer: ${messageOf(error)}`);
-      return undefined;
+  /** The server's answer, once it has followed the log to `atLeast`; `look` sees each before. */
+  async #followed(
+    atLeast: number,
+    question: Question,
+    look: (state: ServerState) => void = () => {},
+  ): Promise<ServerState> {
+    const deadline = performance.now() + FOLLOW_PATIENCE_MS;
+    let reached: string | undefined;
+    for (let leftMs = FOLLOW_PATIENCE_MS; leftMs > 0; leftMs = deadline - performance.now()) {
+      const state = await this.#follow(question, leftMs).catch((error: unknown) => {
+        reached = messageOf(error);
+      });
+      if (state !== undefined) {
+        look(state);
+        if (state.logPosition >= atLeast) return state;
+        reached = `its log is followed to ${state.logPosition}`;
+      }
+      await delay(FOLLOW_PAUSE_MS);
     }
+    throw new Fault(
+      'UNAVAILABLE',
+      `pool ${this.name}: ${this.#problemWith(reached)}, log position ${atLeast} is needed; ` +
+        "retry, and see the mounter's log if this stays",
+    );
+  }
+
+  /** Never longer than `patienceMs`; UNAVAILABLE then, with what the server does instead. */
+  async #follow(question: Question, patienceMs: number): Promise<ServerState> {
+    if (this.#server === undefined) throw new Fault('UNAVAILABLE', 'it has no server');
+    const state = await this.#server.follow(question, Math.ceil(patienceMs));
+    // Damage comes, and goes with a repair, while a server serves.
+    this.#problem = state.damage;
+    return state;
+  }
+
+  #problemWith(silent: string | undefined): string | undefined {
+    const all = [this.#problem, silent].filter((text) => text !== undefined);
+    return all.length === 0 ? undefined : all.join('; ');
   }
 
   #describe(state: ServerState): PoolMount {

@@ -9,7 +9,7 @@ import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts
 import { CountTable } from '../native/count-table.ts';
 import type { FuseDevice } from '../native/fuse-device.ts';
 import { MetaMemory } from '../pool/meta-memory.ts';
-import type { ServerAssignment, ServerState } from './server-messages.ts';
+import type { Question, ServerAssignment, ServerState } from './server-messages.ts';
 import type { BootRequest } from './worker-messages.ts';
 
 /**
@@ -129,8 +129,7 @@ export class PoolServer implements Disposable {
     this.#files?.follow();
   }
 
-  /** With a path: also which files below it cannot be served here. */
-  state(path?: string): ServerState {
+  state({ servable, referred }: Question = {}): ServerState {
     if (this.#files === undefined) throw new Fault('INTERNAL', 'state of a server that boots');
     const { pool, dataPath } = this.#files;
     const { position, damage } = pool.replica;
@@ -143,7 +142,8 @@ export class PoolServer implements Disposable {
           'served; run "famfs-csi repair"',
       memoryError: this.#memoryError,
       generation: dataPath.generation,
-      ...(path === undefined ? {} : { refusals: this.#files.refusalsBelow(path) }),
+      ...(servable === undefined ? {} : { refusals: this.#files.refusalsBelow(servable) }),
+      ...(referred && { references: this.#files.referenceReport(referred.path) }),
       requests: this.#requests.read(),
     };
   }

@@ -46,9 +46,41 @@ export const mounterStatus = z.strictObject({
 });
 export type MounterStatus = z.infer<typeof mounterStatus>;
 
+const count = z.number().int().nonnegative();
+
+/**
+ * What the kernel of a node refers to, of one pool, at a position of its log. An inode is cached
+ * from the reply that named it to the kernel until its FORGET; a file is open until its last
+ * descriptor and mapping are gone. After a crash a count may be too high, never too low.
+ */
+export const poolReferences = z.strictObject({
+  fsUuid: z.string(),
+  /** Every DELETE below this index was applied before anything was counted. */
+  logPosition: position,
+  /** Live files and directories by volume, the first component of their paths; the first few. */
+  volumes: z.array(z.strictObject({ volume: z.string(), cachedInodes: count, openFiles: count })),
+  volumeCount: count,
+  /**
+   * Deleted files whose memory must not be used again; the first few. Without a volume where the
+   * log does not say whose it was: it may be anybody's.
+   */
+  deleted: z.array(
+    z.strictObject({
+      volume: z.string().optional(),
+      ino: count,
+      extents: z.array(z.strictObject({ devindex: count, offset: count, lengthBytes: count })),
+      lookups: count,
+      openFiles: count,
+    }),
+  ),
+  deletedCount: count,
+});
+export type PoolReferences = z.infer<typeof poolReferences>;
+
 /**
  * `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. `path`,
  * relative to the pool: asks which files there cannot be served.
+ * `references`: waits in the same way, then says what the kernel refers to at `path`, or in the pool.
  * `hand-over`, of another keeper: descriptors of `pools` to the socket `receiver` in the mount
  * root; answered when their servers have ended. `serving`, then, on the same connection: they are
  * served again, answered when the old keeper has let go. See hand-over.ts.
@@ -57,7 +89,7 @@ export const request = z.discriminatedUnion('op', [
   z.strictObject({
     v: z.literal(PROTOCOL_VERSION),
     id: z.number().int(),
-    op: z.literal('pool'),
+    op: z.enum(['pool', 'references']),
     pool: z.string(),
     atLeast: position,
     path: z.string().optional(),

@@ -60,8 +60,8 @@ function obey(
     if (message.op === 'stop') return 'stop';
     if (message.op === 'follow') {
       server.follow();
-      const { id, path } = message;
-      if (server.isReady) post({ op: 'followed', id, state: server.state(path) });
+      const { id } = message;
+      if (server.isReady) post({ op: 'followed', id, state: server.state(message) });
     } else {
       server.boot(message);
       post({ op: 'booted' });

@@ -1,5 +1,6 @@
 import type { Generation } from '../fs/data-path.ts';
 import type { Refusal } from '../fs/famfs-file-system.ts';
+import type { ReferenceReport } from '../fs/reference-report.ts';
 import type { Negotiated } from '../fuse/init.ts';
 import type { Requests } from '../fuse/request-counts.ts';
 
@@ -28,10 +29,18 @@ export interface ServerAssignment {
  */
 export const ASSIGNMENT_VARIABLE = 'FAMFS_CSI_ASSIGNMENT';
 
+/** What a keeper wants to know besides the log's position, once the log was followed. */
+export interface Question {
+  /** A path in the pool: which files below it cannot be served. */
+  readonly servable?: string;
+  /** A path in the pool, or all of it: what the kernel refers to there. */
+  readonly referred?: { readonly path?: string | undefined };
+}
+
 /** Keeper → server. */
 export type ServerRequest =
-  /** With a path: which files below it cannot be served. */
-  { readonly op: 'follow'; readonly id: number; readonly path?: string } | { readonly op: 'stop' };
+  | ({ readonly op: 'follow'; readonly id: number } & Question)
+  | { readonly op: 'stop' };
 
 /** What a server knows of its pool after it has followed the log. */
 export interface ServerState {
@@ -43,8 +52,10 @@ export interface ServerState {
   readonly memoryError: string | undefined;
   /** What the kernel turned out to be. */
   readonly generation: Generation;
-  /** The first few files below the path that was asked about that cannot be served here. */
+  /** Where that was asked: the first few files that cannot be served here. */
   readonly refusals?: readonly Refusal[];
+  /** Where that was asked: what the kernel refers to, at `logPosition`. */
+  readonly references?: ReferenceReport;
   /** What the kernel has asked of this server so far. */
   readonly requests: Requests;
 }

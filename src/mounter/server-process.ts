@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault } from '../base/errors.ts';
 import {
   ASSIGNMENT_VARIABLE,
+  type Question,
   SERVER_FUSE_FD,
   SERVER_ROOT_FD,
   type ServerAssignment,
@@ -10,7 +11,6 @@ import {
   type ServerState,
 } from './server-messages.ts';
 
-const ANSWER_MS = 10_000;
 const STOP_PATIENCE_MS = 5_000;
 
 interface Waiting {
@@ -31,6 +31,8 @@ export class ServerProcess {
   /** Why it said that it cannot serve. */
   #failure: string | undefined;
   #hasEnded = false;
+  #isReady = false;
+  readonly #begin = performance.now();
 
   /**
    * Spawns `command` with the descriptor inherited, and on a dax path the mount's root, and hands
@@ -70,6 +72,7 @@ export class ServerProcess {
     // The supervisor learns of an early end from `ended`; nobody may be waiting for `ready`.
     this.ready.catch(() => {});
     this.#child.on('message', (reply: ServerReply) => {
+      if (reply.op === 'ready') this.#isReady = true;
       if (reply.op === 'failed') this.#failure = reply.message;
       else this.#answer(reply.op === 'ready' ? 0 : reply.id, reply.state);
     });
@@ -80,14 +83,15 @@ export class ServerProcess {
   }
 
   /**
-   * Has the server follow the log once, and look at the files below a path if one is given;
-   * UNAVAILABLE if it has ended, ends or does not answer.
+   * Has the server follow the log once, and answer the question. UNAVAILABLE if it has ended, ends,
+   * or does not answer in time, and what it does instead.
    */
-  follow(path?: string): Promise<ServerState> {
+  follow(question: Question, patienceMs: number): Promise<ServerState> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       if (this.#hasEnded) throw new Fault('UNAVAILABLE', `server ${this.pid}: has ended`);
-      const timer = setTimeout(() => this.#fail(id, `no answer in ${ANSWER_MS} ms`), ANSWER_MS);
+      const late = () => this.#fail(id, `${this.#doing}; no answer in ${patienceMs} ms`);
+      const timer = setTimeout(late, patienceMs);
       const settle = <T>(use: (value: T) => void) => {
         return (value: T) => {
           clearTimeout(timer);
@@ -95,8 +99,20 @@ export class ServerProcess {
         };
       };
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      this.#send({ op: 'follow', id, ...(path === undefined ? {} : { path }) });
+      // One that does not serve yet would answer nothing.
+      const ask = () => this.#waiting.has(id) && this.#send({ op: 'follow', id, ...question });
+      void this.ready.then(ask, () => {});
     });
+  }
+
+  /** For whoever waits: what for. */
+  get #doing(): string {
+    if (this.#isReady) return 'is busy';
+    const seconds = Math.round((performance.now() - this.#begin) / 1000);
+    return (
+      `started ${seconds} s ago and does not serve yet: it waits for the mount's last server to ` +
+      "end, or reads the pool's log"
+    );
   }
 
   /** Ends it after the request in hand, or by force; resolves once it has ended. */
@@ -125,12 +141,12 @@ export class ServerProcess {
   }
 
   #fail(id: number, how: string): void {
-    const text = `server ${this.pid}: ${how}; its successor will answer, retry`;
-    this.#waiting.get(id)?.reject(new Fault('UNAVAILABLE', text));
+    this.#waiting.get(id)?.reject(new Fault('UNAVAILABLE', `server ${this.pid}: ${how}`));
     this.#waiting.delete(id);
   }
 
   #failAll(how: string): void {
-    for (const id of [...this.#waiting.keys()]) this.#fail(id, `ended with ${how}`);
+    for (const id of [...this.#waiting.keys()])
+      this.#fail(id, `ended with ${how}; its successor will answer`);
   }
 }

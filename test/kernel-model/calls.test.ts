@@ -13,6 +13,7 @@ import { type Served, serve } from './served.ts';
 
 const O_TRUNC = 0o1000;
 const SIZE = 12 * MiB;
+const NOTHING = { volumes: [], volumeCount: 0, deleted: [], deletedCount: 0 };
 
 interface World {
   readonly pool: ModelPool;
@@ -125,9 +126,17 @@ describe.each(FAMFS_KERNELS)('a pod on a %s kernel', (name) => {
     served.do(pod.store(mapping, 0, Uint8Array.of(1)));
     const { ino } = file.inode;
     expect(fs.references.of(ino)).toEqual({ lookups: 1, opens: 1 });
-    expect(fs.referencesBelow('vol')).toEqual({ cachedInodes: 2, openFiles: 1 });
+    const extents = [at(FILES_AT, 8 * MiB), at(FILES_AT + 16 * MiB, 4 * MiB)];
+    expect(fs.referenceReport('vol')).toEqual({
+      volumes: [{ volume: 'vol', cachedInodes: 1, openFiles: 0 }],
+      volumeCount: 1,
+      deleted: [{ volume: 'vol', ino, extents, lookups: 1, openFiles: 1 }],
+      deletedCount: 1,
+    });
+    expect(fs.referenceReport('other')).toMatchObject({ volumeCount: 0, deletedCount: 0 });
     mapping.unmap();
     served.settle();
+    expect(fs.referenceReport('vol')).toMatchObject({ deleted: [], deletedCount: 0 });
     expect(fs.references.of(ino)).toEqual({ lookups: 0, opens: 0 });
     expect(kernel.inodes.byIno(ino)).toBeUndefined();
   });
@@ -154,7 +163,7 @@ describe.each(FAMFS_KERNELS)('a pod on a %s kernel', (name) => {
     pool.remove('vol', indices.vol as number);
     fs.follow();
     expect(dropNames()).toEqual([true, true, true]);
-    expect(fs.referencesBelow('vol')).toEqual({ cachedInodes: 0, openFiles: 0 });
+    expect(fs.referenceReport()).toEqual(NOTHING);
     const forgets = kernel.sent.slice(before).filter(({ opcode }) => opcode === 2);
     expect(forgets).toHaveLength(3);
   });
@@ -262,7 +271,8 @@ describe('a name that went', () => {
       onRemoved: (_, child) => told.push(child),
     });
     expect(told).toEqual(['data']);
-    expect(successor.referencesBelow('vol').openFiles).toBe(2);
+    const { deleted } = successor.referenceReport('vol');
+    expect(deleted.map(({ openFiles }) => openFiles)).toEqual([1, 1]);
     expect(kernel.hasWork).toBe(false);
   });
 });

@@ -10,7 +10,7 @@ import { invalidateEntry } from '../../src/fuse/notify.ts';
 import type { Answers } from '../../src/fuse/session.ts';
 import { PoolServer } from '../../src/mounter/pool-server.ts';
 import { Mapping } from '../../src/native/mapping.ts';
-import { countsOfKernel, countsOfTable } from './counts.ts';
+import { type Counts, countsOfKernel, countsOfTable } from './counts.ts';
 import { Host } from './devices.ts';
 import { Kernel } from './kernel.ts';
 import { viewOf } from './messages.ts';
@@ -22,7 +22,10 @@ import type { Program, Task } from './task.ts';
 
 const FILES = 4;
 const DIRECTORIES = ['a', 'b'];
-const pathOf = (file: number) => `${DIRECTORIES[file % 2]}/f${file}`;
+const volumeOf = (file: number) => DIRECTORIES[file % 2] as string;
+const pathOf = (file: number) => `${volumeOf(file)}/f${file}`;
+const placeOf = (file: number) => at(FILES_AT + file * 2 * MiB, 2 * MiB);
+const inoOf = (file: number) => 16 + placeOf(file).offset / 4096;
 
 const who = { process: fc.nat(2), file: fc.nat(FILES - 1) };
 const step = fc.oneof(
@@ -30,7 +33,7 @@ const step = fc.oneof(
   fc.record({ op: fc.constant('open'), ...who }),
   fc.record({ op: fc.constantFrom('close', 'map', 'unmap'), ...who }),
   fc.record({ op: fc.constant('settle'), ...who }),
-  fc.record({ op: fc.constantFrom('shrink', 'wait', 'remove'), ...who }),
+  fc.record({ op: fc.constantFrom('shrink', 'wait', 'remove', 'reuse'), ...who }),
   fc.record({ op: fc.constantFrom('kill', 'drop', 'interrupt'), ...who }),
 );
 const crash = fc.record({ op: fc.constantFrom('crash on read', 'crash on answer'), ...who });
@@ -45,6 +48,8 @@ class World implements Disposable {
   readonly pool: ModelPool;
   readonly table: string;
   hasCrashed = false;
+  /** Deleted files that the server told of, over all comparisons. */
+  told = 0;
   readonly #folder = mkdtempSync('/dev/shm/famfs-references-');
   readonly #memory: Mapping;
   readonly #negotiated = agree(this.kernel, {});
@@ -71,8 +76,7 @@ class World implements Disposable {
     this.pool = new ModelPool({ memory: this.#memory });
     for (const name of DIRECTORIES) this.pool.directory(name);
     for (let file = 0; file < FILES; file++) {
-      const place = simple(at(FILES_AT + file * 2 * MiB, 2 * MiB));
-      this.#indices.push(this.pool.file(pathOf(file), place));
+      this.#indices.push(this.pool.file(pathOf(file), simple(placeOf(file))));
     }
     this.kernel.onRead = (message) => this.#hasRead(message);
     this.#startServer();
@@ -90,6 +94,7 @@ class World implements Disposable {
     else if (op === 'shrink') this.kernel.inodes.shrink();
     else if (op === 'wait') this.kernel.nowMs += 1500;
     else if (op === 'remove') this.#remove(file);
+    else if (op === 'reuse') this.#reuse(file);
     else if (op === 'kill') for (const task of this.#tasks) this.kernel.kill(task);
     else if (op === 'drop' || op === 'interrupt') this.#meanwhile = { messages: file, op };
     else if (op.startsWith('crash')) this.#crash = { messages: file, on: op.slice(9) };
@@ -127,6 +132,25 @@ class World implements Disposable {
         isTooLow: false,
       });
     }
+    this.#compareReport(real);
+  }
+
+  /** Each deleted file that the kernel has is told, with its memory; no other, until a server died. */
+  #compareReport(real: Counts): void {
+    const { references } = this.#server.state({ referred: {} });
+    const told = references?.deleted ?? [];
+    const gone = this.#indices.flatMap((index, file) => (index < 0 ? [file] : []));
+    const due = gone.filter((file) => real[inoOf(file)] !== undefined);
+    const inos = told.map(({ ino }) => ino);
+    expect(inos).toEqual(expect.arrayContaining(due.map(inoOf)));
+    if (!this.hasCrashed) expect(inos).toHaveLength(due.length);
+    for (const { ino, volume, extents, lookups, openFiles } of told) {
+      const file = gone.find((each) => inoOf(each) === ino) ?? -1;
+      expect({ volume, extents }).toEqual({ volume: volumeOf(file), extents: [placeOf(file)] });
+      expect(lookups).toBeGreaterThanOrEqual(real[ino]?.lookups ?? 0);
+      expect(openFiles).toBeGreaterThanOrEqual(real[ino]?.opens ?? 0);
+    }
+    this.told += told.length;
   }
 
   /** Everything ends: the kernel refers to nothing any more. */
@@ -223,6 +247,16 @@ class World implements Disposable {
     this.#server.follow();
   }
 
+  /** A new file in the memory of a deleted one, once this server says that nobody refers to it. */
+  #reuse(file: number): void {
+    this.settle();
+    const { references } = this.#server.state({ referred: { path: volumeOf(file) } });
+    const isHeld = references?.deleted.some(({ ino }) => ino === inoOf(file));
+    if (isHeld || (this.#indices[file] ?? -1) >= 0) return;
+    this.#indices[file] = this.pool.file(pathOf(file), simple(placeOf(file)));
+    this.#server.follow();
+  }
+
   #dropNames(): void {
     for (const [parent, name] of this.#removed.splice(0)) {
       this.kernel.write(invalidateEntry(parent, name), 'other');
@@ -239,19 +273,23 @@ function run(steps: readonly Step[]): World {
 
 test('the server counts what the kernel refers to, exactly, whoever goes away meanwhile', () => {
   let answered = 0;
+  let told = 0;
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), (steps) => {
       const world = run(steps);
       expect(world.hasCrashed).toBe(false);
       answered += world.kernel.sent.length;
+      told += world.told;
     }),
     { numRuns: 60 },
   );
   expect(answered).toBeGreaterThan(500);
+  expect(told).toBeGreaterThan(20);
 });
 
 test('a server that dies at any message leaves no count too low, for any number of servers', () => {
   let crashed = 0;
+  let told = 0;
   const steps = fc.array(
     fc.oneof({ weight: 5, arbitrary: step }, { weight: 2, arbitrary: crash }),
     {
@@ -262,11 +300,15 @@ test('a server that dies at any message leaves no count too low, for any number 
   );
   fc.assert(
     fc.property(steps, (taken) => {
-      if (run(taken).hasCrashed) crashed++;
+      const world = run(taken);
+      if (!world.hasCrashed) return;
+      crashed++;
+      told += world.told;
     }),
     { numRuns: 60 },
   );
   expect(crashed).toBeGreaterThan(20);
+  expect(told).toBeGreaterThan(20);
 });
 
 /**
@@ -282,7 +324,7 @@ test('a RELEASE that a server counted on, and died before it answered, is counte
     world.take({ op: 'crash on answer', process: 0, file: messages });
     world.take({ op: 'settle', ...who });
     expect([messages, world.hasCrashed]).toEqual([messages, messages < 2]);
-    expect(countsOfTable(world.table)[16 + FILES_AT / 4096]).toEqual({ lookups: 2, opens: 1 });
+    expect(countsOfTable(world.table)[inoOf(0)]).toEqual({ lookups: 2, opens: 1 });
     world.finish();
   }
 });
