@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { codeOf, Fault } from '../base/errors.ts';
 import { descriptorsOn, otherProcesses, procText, startOf } from '../native/proc.ts';
+import { DROP_NAMES, DROPPER_FUSE_FD } from './name-dropper.ts';
 import { SERVER_FUSE_FD } from './server-messages.ts';
 
 const FUSE_PATH = '/dev/fuse';
@@ -41,6 +42,21 @@ export function findServers(connection: string, noted: NotedServer | undefined):
     if (fd !== undefined && isServer(pid)) found.push({ pid, fd });
   }
   return found;
+}
+
+/**
+ * A process that outlived its server: it tells the kernel of names that went, and waits for a
+ * server's answer to somebody else. Its descriptor keeps the mount alive, and can be copied.
+ */
+export function findDropper(connection: string): FoundServer | undefined {
+  const number = connection.split(':')[1];
+  for (const pid of otherProcesses()) {
+    const fd = descriptorsOn(pid, FUSE_PATH).find((one) => toldConnection(pid, one) === number);
+    if (fd === DROPPER_FUSE_FD && procText(pid, 'cmdline').endsWith(`/${DROP_NAMES}\0`)) {
+      return { pid, fd };
+    }
+  }
+  return undefined;
 }
 
 /**

@@ -80,7 +80,8 @@ export type PoolReferences = z.infer<typeof poolReferences>;
 /**
  * `pool`: waits until the pool is mounted and its server has followed the log to `atLeast`. `path`,
  * relative to the pool: asks which files there cannot be served.
- * `references`: waits in the same way, then says what the kernel refers to at `path`, or in the pool.
+ * `references`: waits in the same way, then says what the kernel refers to, at `path` or in all of
+ * the pool.
  * `hand-over`, of another keeper: descriptors of `pools` to the socket `receiver` in the mount
  * root; answered when their servers have ended. `serving`, then, on the same connection: they are
  * served again, answered when the old keeper has let go. See hand-over.ts.

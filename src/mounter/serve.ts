@@ -1,13 +1,14 @@
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
-import { invalidateEntry } from '../fuse/notify.ts';
 import { FileLock } from '../native/file-lock.ts';
-import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
+import { WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
 import { MountWatch } from './mount-watch.ts';
+import { DROP_NAMES, NameDropper } from './name-dropper.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
@@ -42,10 +43,11 @@ export async function serve(log: Logger): Promise<void> {
   process.on('SIGINT', stop);
   process.on('disconnect', () => log.warn('the keeper is gone; serving on'));
   const booted: (() => void)[] = [];
-  const device = FuseDevice.adopt(SERVER_FUSE_FD);
+  const dropNames = fileURLToPath(new URL(DROP_NAMES, import.meta.url));
+  const dropper = new NameDropper([process.execPath, dropNames], SERVER_FUSE_FD, log);
   worker.on('message', (reply: WorkerReply) => {
     if (reply.op === 'booted') booted.shift()?.();
-    else if (reply.op === 'removed') dropName(device, reply.parent, reply.name, log);
+    else if (reply.op === 'removed') dropper.drop([reply.parent, reply.name]);
     else report(reply);
   });
   const ended = new Promise<void>((resolve, reject) => {
@@ -72,20 +74,6 @@ export async function serve(log: Logger): Promise<void> {
   } finally {
     clearInterval(watching);
     if (process.connected) process.disconnect();
-  }
-}
-
-/**
- * Has the kernel drop a name that went, and FORGET what it named if nobody uses that: before that
- * it would be found for as long as the name was valid. Waits for the directory's lock, which a
- * process may hold until the FUSE thread has answered it.
- */
-function dropName(device: FuseDevice, parent: number, name: string, log: Logger): void {
-  try {
-    // False: the kernel does not have the name, which is as good.
-    device.send(invalidateEntry(parent, name));
-  } catch (error) {
-    log.warn({ err: error }, `the kernel did not drop the name ${JSON.stringify(name)}`);
   }
 }
 

@@ -15,7 +15,13 @@ import {
 } from '../native/mounts.ts';
 import type { DataPathChoice } from './data-path-choice.ts';
 import { registerDaxdev } from './daxdev-open.ts';
-import { endServers, findServers, type NotedServer, noteServer } from './find-server.ts';
+import {
+  endServers,
+  findDropper,
+  findServers,
+  type NotedServer,
+  noteServer,
+} from './find-server.ts';
 import type { PoolAssignment } from './pool-keeper.ts';
 
 export const FUSE_SUBTYPE = 'famfs';
@@ -280,7 +286,8 @@ async function adopt(
   log: Logger,
 ): Promise<Session | undefined> {
   const facts = readFacts(mountPoint);
-  const [owner] = findServers(there.device, facts?.server);
+  const [server] = findServers(there.device, facts?.server);
+  const owner = server ?? findDropper(there.device);
   if (owner === undefined) return undefined;
   if (facts === undefined) {
     const path = sessionFile(mountPoint);
@@ -290,7 +297,7 @@ async function adopt(
     );
   }
   const device = FuseDevice.adopt(fetchDescriptor(owner.pid, owner.fd));
-  log.info({ serverPid: owner.pid }, 'taking the mount over from a server without keeper');
+  log.info({ serverPid: owner.pid }, 'taking the mount over from a process without keeper');
   const session = new Session(mountPoint, device, facts, there);
   try {
     await session.endServers();
