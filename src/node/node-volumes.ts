@@ -296,7 +296,7 @@ function checkPool(mounted: PoolMount, location: VolumeContext, volumeId: string
 function checkFiles({ refusals = [], ...mounted }: PoolMount, volumeId: string): void {
   const [first] = refusals;
   if (first === undefined) return;
-  const others = refusals.length > 1 ? `, and ${refusals.length - 1} others at least` : '';
+  const others = refusals.length > 1 ? `, and at least ${refusals.length - 1} more` : '';
   const advice =
     mounted.dataPath === 'dax'
       ? 'use a node whose kernel is push2, or make the volume anew with chunks of 2 MiB or more, ' +

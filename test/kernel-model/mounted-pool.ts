@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
+import { MiB } from '../../src/base/numbers.ts';
 import { LOG_OFFSET } from '../../src/format/log-header.ts';
 import type { Generation } from '../../src/fs/data-path.ts';
 import type { Negotiated } from '../../src/fuse/init.ts';
@@ -69,12 +70,16 @@ export class MountedPool implements Disposable {
     if (name !== 'pull') this.kernel.devices.give(host.at('/dev/dax0.0'), 0);
   }
 
-  /** Puts the pool's superblock and log where the mount has them. */
+  /** Puts the pool's superblock and log where the mount has them; in place, as they are mapped. */
   write({ memory }: ModelPool): void {
-    const meta = join(this.folder, META_DIRECTORY);
-    const bytes = memory.read(0, LOG_OFFSET + 8 * 1024 * 1024);
-    writeFileSync(join(meta, META_SUPERBLOCK), bytes.subarray(0, LOG_OFFSET));
-    writeFileSync(join(meta, META_LOG), bytes.subarray(LOG_OFFSET));
+    const bytes = memory.read(0, LOG_OFFSET + 8 * MiB);
+    for (const [name, part] of [
+      [META_SUPERBLOCK, bytes.subarray(0, LOG_OFFSET)],
+      [META_LOG, bytes.subarray(LOG_OFFSET)],
+    ] as const) {
+      const path = join(this.folder, META_DIRECTORY, name);
+      writeFileSync(path, part, { flag: existsSync(path) ? 'r+' : 'w' });
+    }
   }
 
   /** A server starts on the mount: the first, or one after another. It has not booted yet. */
@@ -93,8 +98,17 @@ export class MountedPool implements Disposable {
 
   /** Boots the server as its main thread does, through the mount. */
   async boot(assignment: Partial<ServerAssignment> = {}): Promise<void> {
-    const mounter = new Process(this.kernel);
     const tell = async (request: BootRequest) => this.server.boot(request);
+    await this.until(this.bootWith(tell, assignment));
+    this.served.settle();
+  }
+
+  /** The part of `boot` that opens files, by the model's kernel, and tells the server. */
+  bootWith(
+    tell: (request: BootRequest) => Promise<void>,
+    assignment: Partial<ServerAssignment> = {},
+  ): Promise<void> {
+    const mounter = new Process(this.kernel);
     const openFile = async (path: string) => {
       const file = await this.kernel.start(mounter.open(path.slice(this.folder.length), O_RDWR))
         .finished;
@@ -108,8 +122,7 @@ export class MountedPool implements Disposable {
       return handle;
     };
     const facts = { ...this.assignment, ...assignment };
-    await this.until(bootThroughMount(this.folder, facts, tell, QUIET, openFile));
-    this.served.settle();
+    return bootThroughMount(this.folder, facts, tell, QUIET, openFile);
   }
 
   /** Serves until the promise is settled. */

@@ -135,7 +135,7 @@ class World implements Disposable {
     this.#compareReport(real);
   }
 
-  /** Each deleted file that the kernel has is told, with its memory; no other, until a server died. */
+  /** Each deleted file that the kernel has is told, with its memory; no other, without a crash. */
   #compareReport(real: Counts): void {
     const { references } = this.#server.state({ referred: {} });
     const told = references?.deleted ?? [];

@@ -13,7 +13,7 @@ import { eventually } from '../support/test-cluster.ts';
 const SILENT = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
 
 describeWith([fuse], 'a mounter whose server starts and does not serve', () => {
-  test('says so within its patience, to who asks for the pool and to who asks for all', async () => {
+  test('says so within its patience, to who asks for the pool and for all', async () => {
     await using fabric = new Fabric(64 * MiB);
     using scratch = new Scratch();
     const socketPath = scratch.join('mounter.sock');

@@ -59,6 +59,7 @@ let problem: string | undefined;
 let volumes: NodeVolumes;
 let mounted: PoolMount;
 let askedFor: number[];
+let askedAbout: string[];
 const at = (...names: string[]) => join(folder, ...names);
 
 const location: VolumeContext = {
@@ -110,8 +111,10 @@ beforeEach(() => {
     logPosition: 7,
   };
   askedFor = [];
-  const poolMount = async (_pool: string, atLeast: number) => {
+  askedAbout = [];
+  const poolMount = async (_pool: string, atLeast: number, { path }: { path: string }) => {
     askedFor.push(atLeast);
+    askedAbout.push(path);
     return mounted;
   };
   volumes = new NodeVolumes({ poolMount, problemOf: async () => problem }, mounts);
@@ -147,6 +150,22 @@ describe('node stages', () => {
   test('refuses a pool that was formatted anew under the same name', async () => {
     mounted = { ...mounted, fsUuid: '30313233-3435-4637-b839-3a3b3c3d3e3f' };
     expect(await failure(stage())).toMatch(/^PRECONDITION pool fast: on this node it is 3031/);
+  });
+
+  test('refuses a volume with a file that the node cannot serve, before it binds it', async () => {
+    const refusals = [
+      { path: 'vol/striped', reason: 'its chunks of 65536 bytes are not aligned to 2097152' },
+      { path: 'vol/other', reason: 'is on device 1, only 1 can be used' },
+    ];
+    mounted = { ...mounted, dataPath: 'dax', generation: 'pull', refusals };
+    expect(await failure(stage())).toBe(
+      'PRECONDITION volume vol: file vol/striped: its chunks of 65536 bytes are not aligned to ' +
+        '2097152, and at least 1 more; this node has dataPath dax (pull); use a node whose kernel ' +
+        'is push2, or make the volume anew with chunks of 2 MiB or more, in a pool with an alloc ' +
+        'unit of 2 MiB, on its first device',
+    );
+    expect(mounts.calls).toEqual([]);
+    expect(askedAbout).toEqual(['vol']);
   });
 
   test('says NOT_FOUND for a volume that the log does not have', async () => {

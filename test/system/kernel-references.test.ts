@@ -107,7 +107,7 @@ describeWith([fuse], 'the kernel of a node', () => {
     );
   });
 
-  test('forgets a file that another process deletes, without anybody looking for it', async () => {
+  test('forgets a file that another process deletes, with nobody looking for it', async () => {
     famfs('create', 'looked-at', '--size', '2M');
     const { ino } = statSync(join(root, 'looked-at'));
     expect(countsOfTable(table)[ino]).toEqual({ lookups: 1, opens: 0 });
