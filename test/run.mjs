@@ -1,10 +1,12 @@
 // Runs Jest and ends with the line `tests: N passed, 0 failed` (and `, K skipped`), after a look at
-// what the tests left behind: a mount of ours that is still there is a failure.
+// what the tests left behind: a mount, a process, a file, a socket or a device in another mode than
+// before is a failure, by its name.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reexecUnprivileged } from '../dist/cli/namespace.js';
+import { Leftovers } from './leftovers.mjs';
 
 const inNamespace = await reexecUnprivileged(process.argv.slice(1)).catch((error) => {
   process.stderr.write(`npm test: ${error.message}\n`);
@@ -12,19 +14,17 @@ const inNamespace = await reexecUnprivileged(process.argv.slice(1)).catch((error
 });
 if (inNamespace !== undefined) process.exit(inNamespace);
 
-/** Lines of the mount table; those that are there before the tests are somebody else's. */
-function famfsMounts() {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return lines.filter((line) => line.includes('fuse.famfs'));
-}
-
-const before = famfsMounts();
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));
 const output = join(folder, 'results.json');
+const leftovers = new Leftovers();
 const jest = spawnSync(
   process.execPath,
-  ['node_modules/jest/bin/jest.js', '--json', `--outputFile=${output}`, ...process.argv.slice(2)],
-  { stdio: ['ignore', 'ignore', 'inherit'] },
+  [
+    'node_modules/jest/bin/jest.js',
+    ...['--json', `--outputFile=${output}`, '--cacheDirectory=node_modules/.cache/jest'],
+    ...process.argv.slice(2),
+  ],
+  { stdio: ['ignore', 'ignore', 'inherit'], env: leftovers.env },
 );
 
 let results;
@@ -32,13 +32,13 @@ try {
   results = JSON.parse(readFileSync(output, 'utf8'));
 } catch (error) {
   process.stdout.write(`Jest gave no results: ${error.message}\n`);
-  process.exit(1);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const left = famfsMounts().filter((line) => !before.includes(line));
+const left = await leftovers.find();
 for (const line of left) process.stdout.write(`left behind: ${line}\n`);
+if (results === undefined) process.exit(1);
 
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + left.length;
 const skipped = results.numPendingTests + results.numTodoTests;

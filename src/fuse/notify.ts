@@ -5,8 +5,9 @@ import { INVAL_ENTRY_OUT, INVAL_INODE_OUT, OUT_HEADER } from './abi-structs.ts';
 /**
  * Messages that the server sends unasked: a reply's header with `unique` 0 and the notification's
  * code in place of the error. The kernel acts on one during the write that sends it, so an
- * invalidation waits there for locks that a process may hold while it waits for our answer: send it
- * from another thread than the one that answers. `resend` takes no such lock.
+ * invalidation waits there for locks that a process may hold while it waits for our answer, and no
+ * signal ends that wait: send it from another process than the one that answers (NameDropper).
+ * `resend` takes no such lock.
  */
 
 /** Asks for every request again that was read from the device and not answered. Linux ≥ 6.9. */

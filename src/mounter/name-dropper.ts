@@ -13,10 +13,10 @@ export type GoneName = readonly [parent: number, name: string];
 
 /**
  * Has the kernel drop names that went, and FORGET what they named if nobody uses that: before that
- * it would be found for as long as the name was valid. By a process of its own: the write that tells
- * the kernel waits for the directory's lock, which another may hold until the server has answered
- * it. A server that was killed in that wait could not end: its successor, which alone can answer,
- * would wait for its end, and the mount would hang for good.
+ * it would be found for as long as the name was valid. By a process of its own: the write that
+ * tells the kernel waits for the directory's lock, which another may hold until the server has
+ * answered it. A server that was killed in that wait could not end: its successor, which alone can
+ * answer, would wait for its end, and the mount would hang for good.
  */
 export class NameDropper {
   readonly #command: readonly string[];

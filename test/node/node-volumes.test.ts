@@ -160,9 +160,9 @@ describe('node stages', () => {
     mounted = { ...mounted, dataPath: 'dax', generation: 'pull', refusals };
     expect(await failure(stage())).toBe(
       'PRECONDITION volume vol: file vol/striped: its chunks of 65536 bytes are not aligned to ' +
-        '2097152, and at least 1 more; this node has dataPath dax (pull); use a node whose kernel ' +
-        'is push2, or make the volume anew with chunks of 2 MiB or more, in a pool with an alloc ' +
-        'unit of 2 MiB, on its first device',
+        '2097152, and at least 1 more; this node has dataPath dax (pull); use a node whose ' +
+        'kernel is push2, or make the volume anew with chunks of 2 MiB or more, in a pool with ' +
+        'an alloc unit of 2 MiB, on its first device',
     );
     expect(mounts.calls).toEqual([]);
     expect(askedAbout).toEqual(['vol']);

@@ -118,7 +118,7 @@ describeWith([fuse], 'the kernel of a node', () => {
     expect((await references('looked-at')).deletedCount).toBe(0);
   });
 
-  test('refers to a deleted file for as long as it is mapped, and its memory is named', async () => {
+  test('refers to a deleted file for as long as it is mapped, with its memory', async () => {
     const { path, ino, peer, extents, deletedAt } = await deleteMapped('gone');
     try {
       const told = await references('gone');
