@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
 import type { FamfsFileSystem } from '../../src/fs/famfs-file-system.ts';
 import { FOPEN } from '../../src/fuse/abi-constants.ts';
+import { ENOENT } from '../../src/fuse/errno.ts';
 import { invalidateEntry } from '../../src/fuse/notify.ts';
 import { caught } from '../support/caught.ts';
 import { Host } from './devices.ts';
@@ -153,6 +154,8 @@ describe.each(FAMFS_KERNELS)('a pod on a %s kernel', (name) => {
     expect(caught(() => served.do(pod.stat('/vol/striped'))).code).toBe('ENOENT');
     expect(kernel.inodes.byIno(ino)).toBeUndefined();
     expect(fs.references.of(ino)).toEqual({ lookups: 0, opens: 0 });
+    // Nor has the server it any more: it keeps what is referred to, and no longer.
+    expect(fs.getattr(ino)).toBe(ENOENT);
   });
 
   test('loses a whole volume with its directory', () => {
