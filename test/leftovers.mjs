@@ -1,14 +1,16 @@
 // What a test run left on the machine. Its processes are known by a variable that every child
-// inherits, its files by a temporary folder of its own; /dev/shm and the machine's temporary folder
-// have other users: there, what a process of somebody else names is not ours.
+// inherits, its files by a temporary folder of its own. What is left in /dev/shm and in the machine's
+// temporary folder can be another run's: there, nothing is looked for while somebody else tests.
 import { randomUUID } from 'node:crypto';
 import {
+  chmodSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -38,6 +40,15 @@ function processes() {
     .filter((pid) => pid > 0 && pid !== process.pid);
 }
 
+/** Whether a test run is going on here that is not `mark`'s. */
+function isTestedByOthers(mark) {
+  return processes().some((pid) => {
+    const command = text(`/proc/${pid}/cmdline`);
+    const isTest = command.includes('node_modules/jest') || /test\/(?:vm\/)?run\.mjs/.test(command);
+    return isTest && !text(`/proc/${pid}/environ`).includes(mark) && pid !== process.ppid;
+  });
+}
+
 /** Everything that a process names: arguments, variables, mappings, open files. */
 function namedBy(pid) {
   const open = names(`/proc/${pid}/fd`).map((fd) =>
@@ -59,7 +70,8 @@ const sharedEntries = () =>
   SHARED_FOLDERS.flatMap((folder) =>
     names(folder)
       .filter((name) => name.startsWith('famfs-'))
-      .map((name) => join(folder, name)),
+      .map((name) => join(folder, name))
+      .filter((path) => orElse(() => statSync(path).uid, -1) === process.getuid()),
   );
 
 export class Leftovers {
@@ -69,8 +81,15 @@ export class Leftovers {
   #id = randomUUID();
   #before = new Set(sharedEntries());
   #modes = daxModes();
+  #isAlone;
+  #wasAlone;
 
-  constructor() {
+  /** `isAlone`: whether to look where another run's files can be; default: while there is none. */
+  constructor(isAlone = () => !isTestedByOthers(this.#mark)) {
+    this.#isAlone = isAlone;
+    this.#wasAlone = isAlone();
+    // As /tmp: some tests run the product as an ordinary user.
+    chmodSync(this.#folder, 0o1777);
     this.env = { ...process.env, TMPDIR: this.#folder, [MARK]: this.#id };
   }
 
@@ -103,8 +122,11 @@ export class Leftovers {
 
   /** The environment is that of the start of a program, so a thread that forked has it too. */
   #processes() {
-    const mark = `${MARK}=${this.#id}`;
-    return processes().filter((pid) => text(`/proc/${pid}/environ`).includes(mark));
+    return processes().filter((pid) => text(`/proc/${pid}/environ`).includes(this.#mark));
+  }
+
+  get #mark() {
+    return `${MARK}=${this.#id}`;
   }
 
   #sharedFiles() {
@@ -112,6 +134,7 @@ export class Leftovers {
       (path) => !this.#before.has(path) && path !== this.#folder,
     );
     if (added.length === 0) return [];
+    if (!this.#wasAlone || !this.#isAlone()) return [];
     const named = processes().map(namedBy).join('\n');
     return added.filter((path) => !named.includes(path)).map((path) => `file ${path}`);
   }

@@ -16,12 +16,14 @@ if (inNamespace !== undefined) process.exit(inNamespace);
 
 const folder = mkdtempSync(join(tmpdir(), 'famfs-test-results-'));
 const output = join(folder, 'results.json');
+// As Jest would choose it, in the temporary folder that outlives this run.
+const cache = join(tmpdir(), `jest_${process.getuid().toString(36)}`);
 const leftovers = new Leftovers();
 const jest = spawnSync(
   process.execPath,
   [
     'node_modules/jest/bin/jest.js',
-    ...['--json', `--outputFile=${output}`, '--cacheDirectory=node_modules/.cache/jest'],
+    ...['--json', `--outputFile=${output}`, `--cacheDirectory=${cache}`],
     ...process.argv.slice(2),
   ],
   { stdio: ['ignore', 'ignore', 'inherit'], env: leftovers.env },
