@@ -25,7 +25,7 @@ import {
   ENTRY_VALID_SECONDS,
 } from './attributes.ts';
 import { dataPathOf, type Generation } from './data-path.ts';
-import { MetaFiles } from './meta-files.ts';
+import { META_OPEN_FLAGS, MetaFiles } from './meta-files.ts';
 import { References } from './references.ts';
 
 /** As the log's own root: no entry makes it. */
@@ -118,7 +118,7 @@ export class BootFileSystem implements Operations {
     if (node === undefined) return ENOENT;
     if (node.kind === 'directory') return EISDIR;
     this.#references.opened(ino);
-    return { handle: 0, openFlags: dataPathOf(this.generation).openFlags };
+    return { handle: 0, openFlags: dataPathOf(this.generation).openFlags | META_OPEN_FLAGS };
   }
 
   getFmap(ino: number): FileMap | Errno {

@@ -39,7 +39,7 @@ import {
   type MappedFile,
 } from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
-import { MetaFiles } from './meta-files.ts';
+import { META_OPEN_FLAGS, MetaFiles } from './meta-files.ts';
 import { type ReferenceReport, type Resolve, reportReferences } from './reference-report.ts';
 import { NONE, References } from './references.ts';
 
@@ -159,7 +159,8 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (node.kind === 'directory') return EISDIR;
     if ((flags & O_ACCMODE) !== 0 && node.flags === FLAG_ALL_HOSTS_RO) return EROFS;
     this.references.opened(ino);
-    return { handle: 0, openFlags: this.dataPath.openFlags };
+    const own = this.#meta?.byIno(ino) === undefined ? 0 : META_OPEN_FLAGS;
+    return { handle: 0, openFlags: this.dataPath.openFlags | own };
   }
 
   read(ino: number, offset: number, lengthBytes: number): readonly Segment[] | Errno {

@@ -1,9 +1,16 @@
 import { LOG_OFFSET } from '../format/log-header.ts';
 import { DirectoryNode, FileNode, type Node } from '../format/namespace.ts';
+import { FOPEN } from '../fuse/abi-constants.ts';
 import { META_DIRECTORY, META_LOG, META_SUPERBLOCK } from '../pool/meta-memory.ts';
 
 /** Below every file's number, beside the root's; the two files get theirs from their place. */
 const META_INO = 2;
+
+/**
+ * FOPEN bits of its files beside the data path's. NOFLUSH: their own server has them open for a
+ * while, and one that was killed meanwhile would wait, closing them, for its own answer to FLUSH.
+ */
+export const META_OPEN_FLAGS = FOPEN.NOFLUSH;
 
 /**
  * `.meta/.superblock` and `.meta/.log` of a pool on a dax path, as nodes that no log entry made:

@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { codeOf, Fault } from '../base/errors.ts';
 import type { Generation } from '../fs/data-path.ts';
@@ -8,13 +7,12 @@ import {
   META_SUPERBLOCK,
   readSuperblockFile,
 } from '../pool/meta-memory.ts';
+import type { OpenedFile } from './opener.ts';
 import type { ServerAssignment } from './server-messages.ts';
 import type { BootRequest } from './worker-messages.ts';
 
-/** Opens a file of the mount; a test's own, where a model stands for the kernel. */
-export type OpenFile = (path: string) => Promise<FileHandle>;
-
-const openForUpdate: OpenFile = (path) => open(path, 'r+');
+/** Opens a file of the mount, for reading and writing; not in a process that answers for it. */
+export type OpenFile = (path: string) => Promise<OpenedFile>;
 
 /**
  * Reads a pool's log through its own mount, which the FUSE thread serves meanwhile: opens
@@ -27,7 +25,7 @@ export async function bootThroughMount(
   { pool, device, generation }: ServerAssignment,
   tell: (request: BootRequest) => Promise<void>,
   log: Logger,
-  openFile: OpenFile = openForUpdate,
+  openFile: OpenFile,
 ): Promise<void> {
   const meta = `${rootPath}/${META_DIRECTORY}`;
   const superblockPath = `${meta}/${META_SUPERBLOCK}`;
@@ -48,7 +46,7 @@ async function openSuperblock(
   tell: (request: BootRequest) => Promise<void>,
   log: Logger,
   openFile: OpenFile,
-): Promise<FileHandle> {
+): Promise<OpenedFile> {
   try {
     return await openFile(path);
   } catch (error) {

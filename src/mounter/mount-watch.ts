@@ -1,5 +1,3 @@
-import { fstat } from 'node:fs';
-import { promisify } from 'node:util';
 import { type MountInfo, readMountInfo } from '../native/mounts.ts';
 
 /**
@@ -17,12 +15,6 @@ export class MountWatch {
   constructor(connection: string, mounts: () => readonly MountInfo[] = readMountInfo) {
     this.#connection = connection;
     this.#mounts = mounts;
-  }
-
-  /** The watch of the mount that the descriptor is open in. */
-  static async of(fd: number): Promise<MountWatch> {
-    const { dev } = await promisify(fstat)(fd);
-    return new MountWatch(deviceNumber(dev));
   }
 
   /**

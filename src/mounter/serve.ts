@@ -7,8 +7,9 @@ import { Fault, messageOf } from '../base/errors.ts';
 import { FileLock } from '../native/file-lock.ts';
 import { WakeEvent } from '../native/fuse-device.ts';
 import { bootThroughMount } from './boot.ts';
-import { MountWatch } from './mount-watch.ts';
+import { deviceNumber, MountWatch } from './mount-watch.ts';
 import { DROP_NAMES, NameDropper } from './name-dropper.ts';
+import { OPEN_FILES, OPENER_ROOT_FD, Opener } from './opener.ts';
 import {
   ASSIGNMENT_VARIABLE,
   SERVER_FUSE_FD,
@@ -43,8 +44,7 @@ export async function serve(log: Logger): Promise<void> {
   process.on('SIGINT', stop);
   process.on('disconnect', () => log.warn('the keeper is gone; serving on'));
   const booted: (() => void)[] = [];
-  const dropNames = fileURLToPath(new URL(DROP_NAMES, import.meta.url));
-  const dropper = new NameDropper([process.execPath, dropNames], SERVER_FUSE_FD, log);
+  const dropper = new NameDropper([process.execPath, scriptAt(DROP_NAMES)], SERVER_FUSE_FD, log);
   worker.on('message', (reply: WorkerReply) => {
     if (reply.op === 'booted') booted.shift()?.();
     else if (reply.op === 'removed') dropper.drop([reply.parent, reply.name]);
@@ -57,13 +57,12 @@ export async function serve(log: Logger): Promise<void> {
   let watching: NodeJS.Timeout | undefined;
   try {
     if (assignment.generation !== 'buffered') {
-      const watch = await MountWatch.of(SERVER_ROOT_FD);
       const ask = (request: BootRequest) => {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
-      await Promise.race([boot(assignment, ask, log), ended]);
-      const look = () => watch.isOver(!process.connected) && stop();
+      const watch = await Promise.race([boot(assignment, ask, log), ended]);
+      const look = () => watch?.isOver(!process.connected) && stop();
       watching = setInterval(look, WATCH_EVERY_MS);
     }
     await ended;
@@ -91,21 +90,31 @@ async function becomeOnlyServer(referencesPath: string, log: Logger): Promise<Fi
   }
 }
 
-/** A server that cannot read its pool's log has nothing to serve: it ends, and says why. */
+/**
+ * A server that cannot read its pool's log has nothing to serve: it ends, and says why. From then
+ * on the mapped log keeps the mount busy, for as long as this runs: hence the watch.
+ */
 async function boot(
   assignment: ServerAssignment,
   ask: (request: BootRequest) => Promise<void>,
   log: Logger,
-): Promise<void> {
+): Promise<MountWatch> {
+  using opener = new Opener([process.execPath, scriptAt(OPEN_FILES)], SERVER_ROOT_FD);
+  // It would keep the mount busy.
+  closeSync(SERVER_ROOT_FD);
+  const root = `/proc/self/fd/${OPENER_ROOT_FD}`;
   try {
-    await bootThroughMount(`/proc/self/fd/${SERVER_ROOT_FD}`, assignment, ask, log);
+    const watch = new MountWatch(deviceNumber(await opener.device()));
+    await bootThroughMount(root, assignment, ask, log, (path) => opener.open(path));
+    return watch;
   } catch (error) {
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });
     throw error;
-  } finally {
-    // It would keep the mount busy; so does the mapped log, for as long as this runs: MountWatch.
-    closeSync(SERVER_ROOT_FD);
   }
+}
+
+function scriptAt(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
 }
 
 /** An orphan's replies have nowhere to go; its keeper's successor will ask anew. */

@@ -106,6 +106,7 @@ export class Process {
     if (this.kernel.famfs === undefined) yield* writeBack(file);
     const nodeid = inode.ino;
     try {
+      if (file.openFlags & FOPEN.NOFLUSH) return;
       payloadOf(yield { opcode: OPCODE.FLUSH, nodeid, body: flushIn(fh, lockOwner), caller });
     } finally {
       this.#drop(file);

@@ -10,7 +10,7 @@ const MAIN = '/app/dist/main.js';
 const RUN = '/run/famfs';
 const MOUNT_ROOT = '/var/lib/famfs/pools';
 const KUBELET = '/var/lib/kubelet';
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 200_000;
 
 export interface Volume {
   readonly volume_id: string;
