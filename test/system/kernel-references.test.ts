@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { codeOf } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
 import { POOL } from '../../src/cli/demo/local-cluster.ts';
+import type { Extent } from '../../src/format/extents.ts';
+import type { NewEntry } from '../../src/format/log-entry.ts';
 import type { PoolReferences } from '../../src/mounter/client.ts';
 import { systemUuid } from '../../src/pool/identity.ts';
 import { Pool } from '../../src/pool/pool.ts';
@@ -12,18 +13,53 @@ import { countsOfTable } from '../kernel-model/counts.ts';
 import { rejection } from '../support/caught.ts';
 import { startPeer } from '../support/mapping-peer.ts';
 import { describeWith, fuse } from '../support/requirements.ts';
-import { eventually, MAIN, TestCluster } from '../support/test-cluster.ts';
+import { eventually, TestCluster } from '../support/test-cluster.ts';
 
 const SIZE = 2 * MiB;
 
 let cluster: TestCluster;
 let root: string;
 let table: string;
+/** Behind superblock and log. */
+let nextOffset = 10 * MiB;
 
-/** The command line, as another process of the host. */
-function famfs(command: string, ...args: string[]): string {
-  const argv = [MAIN, command, cluster.local.fabric, ...args];
-  return execFileSync(process.execPath, argv, { stdio: 'pipe', encoding: 'utf8' });
+const OWNER = { uid: 0, gid: 0 };
+
+/** Entries in the log, by a writer that the mounter does not know of. */
+async function append(...entries: readonly NewEntry[]): Promise<void> {
+  const { fabric: device } = cluster.local;
+  using pool = Pool.open({ name: POOL, device, writable: true, systemUuid: systemUuid() });
+  await pool.append(() => ({ entries, result: undefined }));
+}
+
+/** A directory with files of 2 MiB, each in memory that none had before. */
+async function makeVolume(volume: string, ...names: readonly string[]): Promise<Extent[]> {
+  const places = names.map(() => {
+    nextOffset += SIZE;
+    return { devindex: 0, offset: nextOffset, lengthBytes: SIZE };
+  });
+  const files = names.map((name, at) => ({
+    ...{ type: 'file' as const, path: `${volume}/${name}`, sizeBytes: SIZE, flags: 2, mode: 0o666 },
+    ...OWNER,
+    fmap: { type: 'simple' as const, extents: places.slice(at, at + 1) },
+  }));
+  await append({ type: 'mkdir', path: volume, ...OWNER, mode: 0o755 }, ...files);
+  return places;
+}
+
+/** Deletes a volume with its one file; returns the log's position behind that. */
+async function removeVolume(volume: string, name: string): Promise<number> {
+  const { fabric: device } = cluster.local;
+  using pool = Pool.open({ name: POOL, device, writable: true, systemUuid: systemUuid() });
+  await pool.append(({ namespace }) => ({
+    entries: [`${volume}/${name}`, volume].map((path) => ({
+      type: 'delete',
+      path,
+      targetIndex: namespace.lookup(path)?.entryIndex ?? -1,
+    })),
+    result: undefined,
+  }));
+  return pool.replica.position;
 }
 
 /** What the kernel of the one node refers to, once its server has followed the log. */
@@ -33,20 +69,15 @@ async function references(path?: string): Promise<PoolReferences> {
   return node.mounter.references(POOL, 0, path === undefined ? {} : { path });
 }
 
-/** Makes a file of a volume, maps it, and deletes it, and its volume; returns its inode number. */
+/** Makes a file of a volume, maps it, and deletes both. */
 async function deleteMapped(volume: string) {
-  famfs('mkdir', volume);
-  famfs('create', `${volume}/data`, '--size', '2M', '--mode', '0666');
+  const extents = await makeVolume(volume, 'data');
   const path = join(root, volume, 'data');
   const { ino } = statSync(path);
-  const { fmap } = JSON.parse(famfs('map', `${volume}/data`, '--json'));
   const peer = await startPeer(path);
   await peer.ask('map');
   await peer.ask('store-word 4096 0badf00d');
-  const { logPosition } = await references();
-  famfs('rm', `${volume}/data`);
-  famfs('rm', volume);
-  return { path, ino, peer, extents: fmap.extents, deletedAt: logPosition + 2 };
+  return { path, ino, peer, extents, deletedAt: await removeVolume(volume, 'data') };
 }
 
 /** Nobody looks at the name meanwhile: that it expires does not make the kernel forget. */
@@ -84,9 +115,7 @@ describeWith([fuse], 'the kernel of a node', () => {
   afterAll(() => cluster?.stop());
 
   test('refers to what of a volume is open or cached, which its server tells', async () => {
-    famfs('mkdir', 'live');
-    famfs('create', 'live/data', '--size', '2M', '--mode', '0666');
-    famfs('create', 'live/other', '--size', '2M');
+    await makeVolume('live', 'data', 'other');
     expect((await references('live')).volumes).toEqual([]);
     statSync(join(root, 'live', 'other'));
     const peer = await startPeer(join(root, 'live', 'data'));
@@ -108,14 +137,15 @@ describeWith([fuse], 'the kernel of a node', () => {
   });
 
   test('forgets a file that another process deletes, with nobody looking for it', async () => {
-    famfs('create', 'looked-at', '--size', '2M');
-    const { ino } = statSync(join(root, 'looked-at'));
+    await makeVolume('looked', 'at');
+    const path = join(root, 'looked', 'at');
+    const { ino } = statSync(path);
     expect(countsOfTable(table)[ino]).toEqual({ lookups: 1, opens: 0 });
-    famfs('rm', 'looked-at');
+    await removeVolume('looked', 'at');
     await references();
     await untilForgotten(ino);
-    expect(statCode(join(root, 'looked-at'))).toBe('ENOENT');
-    expect((await references('looked-at')).deletedCount).toBe(0);
+    expect(statCode(path)).toBe('ENOENT');
+    expect((await references('looked')).deletedCount).toBe(0);
   });
 
   test('refers to a deleted file for as long as it is mapped, with its memory', async () => {
@@ -165,36 +195,25 @@ describeWith([fuse], 'a volume with a file that this node cannot serve', () => {
 
   test('is refused when it is staged, with the file, the reason and what to do', async () => {
     const volume = await cluster.createVolume('far', MiB);
-    await appendFileOnSecondDevice(`${volume.id}/elsewhere`);
+    const path = `${volume.id}/elsewhere`;
+    const place = { devindex: 1, offset: 2 * MiB, lengthBytes: SIZE };
+    const facts = { sizeBytes: MiB, flags: 2, ...OWNER, mode: 0o644 };
+    const deviceUuid = '00000000-0000-4000-8000-00000000dddd';
+    await append(
+      { type: 'add-daxdev', sizeBytes: 64 * MiB, deviceUuid, devindex: 1 },
+      { type: 'file', path, ...facts, fmap: { type: 'simple', extents: [place] } },
+    );
     const refused = (await rejection(cluster.publish(volume, 0))).message;
     expect(refused).toMatch(
       new RegExp(
-        `FAILED_PRECONDITION.*volume ${volume.id}: file ${volume.id}/elsewhere: is on device 1 ` +
-          'of the pool, which this node.s mounter does not have; this node has dataPath ' +
-          'buffered .*; give the mounter of this node all devices of the pool',
+        `FAILED_PRECONDITION.*volume ${volume.id}: file ${path}: is on device 1 of the pool, ` +
+          "which this node's mounter does not have; this node has dataPath buffered .*; give the " +
+          'mounter of this node all devices of the pool',
       ),
     );
-    famfs('rm', `${volume.id}/elsewhere`);
+    // MKDIR and FILE of the volume, ADD_DAXDEV, then this one.
+    await append({ type: 'delete', path, targetIndex: 3 });
     const target = await cluster.publish(volume, 0);
     expect(statSync(join(target, 'data')).size).toBe(MiB);
   });
 });
-
-async function appendFileOnSecondDevice(path: string): Promise<void> {
-  const { fabric: device } = cluster.local;
-  using pool = Pool.open({ name: POOL, device, writable: true, systemUuid: systemUuid() });
-  const place = { devindex: 1, offset: 2 * MiB, lengthBytes: SIZE };
-  const facts = { sizeBytes: MiB, flags: 2, uid: 0, gid: 0, mode: 0o644 };
-  await pool.append(() => ({
-    entries: [
-      {
-        type: 'add-daxdev',
-        sizeBytes: 64 * MiB,
-        deviceUuid: '00000000-0000-4000-8000-00000000dddd',
-        devindex: 1,
-      },
-      { type: 'file', path, ...facts, fmap: { type: 'simple', extents: [place] } },
-    ],
-    result: undefined,
-  }));
-}
