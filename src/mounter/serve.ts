@@ -6,7 +6,8 @@ import { Fault, messageOf } from '../base/errors.ts';
 import { invalidateEntry } from '../fuse/notify.ts';
 import { FileLock } from '../native/file-lock.ts';
 import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
-import { bootThroughMount } from './boot.ts';
+import { type BootParts, bootThroughMount } from './boot.ts';
+import { registerDaxdev } from './daxdev-open.ts';
 import { MountWatch } from './mount-watch.ts';
 import {
   ASSIGNMENT_VARIABLE,
@@ -60,7 +61,8 @@ export async function serve(log: Logger): Promise<void> {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
-      await Promise.race([boot(assignment, ask, log), ended]);
+      const register = (path: string, devindex: number) => registerDaxdev(device, path, devindex);
+      await Promise.race([boot(assignment, { tell: ask, register, log }), ended]);
       const look = () => watch.isOver(!process.connected) && stop();
       watching = setInterval(look, WATCH_EVERY_MS);
     }
@@ -104,13 +106,9 @@ async function becomeOnlyServer(referencesPath: string, log: Logger): Promise<Fi
 }
 
 /** A server that cannot read its pool's log has nothing to serve: it ends, and says why. */
-async function boot(
-  assignment: ServerAssignment,
-  ask: (request: BootRequest) => Promise<void>,
-  log: Logger,
-): Promise<void> {
+async function boot(assignment: ServerAssignment, parts: BootParts): Promise<void> {
   try {
-    await bootThroughMount(`/proc/self/fd/${SERVER_ROOT_FD}`, assignment, ask, log);
+    await bootThroughMount(`/proc/self/fd/${SERVER_ROOT_FD}`, assignment, parts);
   } catch (error) {
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });
     throw error;
