@@ -22,6 +22,7 @@ const COMMANDS = new Map<string, () => Promise<Command | Command[]>>([
   ['rm', async () => (await import('./cli/tools/rm.ts')).rmCommand()],
   ['check', async () => (await import('./cli/tools/check.ts')).checkCommand()],
   ['map', async () => (await import('./cli/tools/map.ts')).mapCommand()],
+  ['devadd', async () => (await import('./cli/tools/devadd.ts')).devaddCommand()],
   ['doctor', async () => (await import('./cli/tools/doctor.ts')).doctorCommand()],
   ['repair', async () => (await import('./cli/tools/repair.ts')).repairCommand()],
   ['demo', async () => (await import('./cli/demo/command.ts')).demoCommand(main)],

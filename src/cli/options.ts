@@ -7,22 +7,27 @@ const POOL = /^([A-Za-z0-9][A-Za-z0-9._-]{0,62})=(.+)$/;
 
 export interface PoolArgument {
   readonly name: string;
-  readonly device: string;
+  /** By devindex; each a path, or `uuid:` and a device's uuid. */
+  readonly devices: readonly string[];
 }
 
-/** Parser of `--pool NAME=DEVICE`, which may come again for another pool. */
+/** Parser of `--pool NAME=DEVICE[,DEVICE…]`, which may come again for another pool. */
 export function collectPool(text: string, before: readonly PoolArgument[] = []): PoolArgument[] {
-  const [, name, device] = POOL.exec(text) ?? [];
-  if (name === undefined || device === undefined) {
-    throw new InvalidArgumentError(`found "${text}", expected NAME=DEVICE, as in fast=/dev/dax0.0`);
+  const [, name, list] = POOL.exec(text) ?? [];
+  const devices = list?.split(',') ?? [];
+  if (name === undefined || devices.length === 0 || devices.includes('')) {
+    const example = 'as in fast=/dev/dax0.0';
+    throw new InvalidArgumentError(`found "${text}", expected NAME=DEVICE[,DEVICE], ${example}`);
   }
   if (before.some((pool) => pool.name === name)) {
     throw new InvalidArgumentError(`pool "${name}" is given twice; give each pool its own name`);
   }
-  if (before.some((pool) => pool.device === device)) {
-    throw new InvalidArgumentError(`${device} is given to two pools; a device has one pool`);
+  const taken = [...before.flatMap((pool) => pool.devices), ...devices];
+  const twice = taken.find((device, at) => taken.indexOf(device) !== at);
+  if (twice !== undefined) {
+    throw new InvalidArgumentError(`${twice} is given twice; a device has one place in one pool`);
   }
-  return [...before, { name, device }];
+  return [...before, { name, devices }];
 }
 
 /** Parser of an option that may come several times. */

@@ -4,8 +4,8 @@ import { EXTENTS_MAX, type Extent, type Fmap } from './extents.ts';
 import { GapList } from './gap-list.ts';
 
 /**
- * How a file is to be laid out. `strips: 0` is one contiguous extent; else the device is cut into
- * `buckets` parts, and each strip comes from another one (format.md, "Allocation").
+ * How a file is to be laid out. `strips: 0` is one contiguous extent; else the open devices are cut
+ * into `buckets` parts, and each strip comes from another one (format.md, "Allocation").
  */
 export type Layout =
   | { readonly strips: 0 }
@@ -19,10 +19,18 @@ const BUCKETS_MAX = 64;
 const BUCKET_BYTES_MIN = GiB;
 
 interface Device {
+  readonly devindex: number;
   readonly gaps: GapList;
   readonly sizeBytes: number;
   /** Where its allocatable memory starts. */
   readonly start: number;
+}
+
+/** A part of a device that one strip of a file may come from. */
+interface Bucket {
+  readonly device: Device;
+  readonly from: number;
+  readonly to: number;
 }
 
 type Striped = Exclude<Layout, { strips: 0 }>;
@@ -30,16 +38,22 @@ type Striped = Exclude<Layout, { strips: 0 }>;
 /**
  * The free memory of a pool, rebuilt by every replay. `find` only looks; what it finds is taken
  * when the entry that names it is applied, as any host does that replays the log. New files go to
- * the primary device only: no host opens the others yet, so none could serve a file there.
+ * the devices that this host opens, the primary first.
  */
 export class FreeSpace {
   readonly #devices: Device[] = [];
+  readonly #openDevices: number;
   #reservations = 0;
+
+  /** `openDevices`: how many of the pool's devices, by devindex, new files may be on. */
+  constructor(openDevices = 1) {
+    this.#openDevices = openDevices;
+  }
 
   /** The next device, in the order of devindex. [start, sizeBytes) is free. */
   addDevice(start: number, sizeBytes: number): void {
     const gaps = new GapList(start, sizeBytes, ALLOCATION_BYTES);
-    this.#devices.push({ gaps, sizeBytes, start });
+    this.#devices.push({ devindex: this.#devices.length, gaps, sizeBytes, start });
   }
 
   get deviceCount(): number {
@@ -101,7 +115,7 @@ export class FreeSpace {
         : this.#findContiguous(sizeBytes);
     if (fmap !== undefined) return fmap;
     const largest = this.largestAllocatable(layout);
-    const { freeBytes } = this.#first.gaps;
+    const freeBytes = this.#open.reduce((sum, { gaps }) => sum + gaps.freeBytes, 0);
     throw new Fault(
       'NO_SPACE',
       `pool: no room for ${sizeBytes} bytes (${formatSize(sizeBytes)}); ${freeBytes} bytes are ` +
@@ -111,11 +125,12 @@ export class FreeSpace {
 
   /** The largest size for which `find` finds an fmap, in bytes; 0 when there is none. */
   largestAllocatable(layout: Layout): number {
-    const contiguous = this.#first.gaps.longest(0, this.#first.sizeBytes);
+    const pieces = this.#open.map(({ gaps, sizeBytes }) => gaps.longest(0, sizeBytes));
+    const contiguous = Math.max(0, ...pieces);
     if (!isStriped(layout)) return contiguous;
     this.#checkStriped(layout);
     const longest = this.#buckets(layout)
-      .map(({ from, to }) => this.#first.gaps.longest(from, to))
+      .map(({ device, from, to }) => device.gaps.longest(from, to))
       .sort((a, b) => b - a);
     // Every strip is as long as the shortest of them, in whole chunks.
     const shortest = longest[layout.strips - 1] ?? 0;
@@ -123,23 +138,23 @@ export class FreeSpace {
     return Math.max(striped, Math.min(contiguous, layout.chunkBytes - 1));
   }
 
-  get #first(): Device {
-    const device = this.#devices[0];
-    if (device === undefined) throw new Fault('INTERNAL', 'a pool has no device');
-    return device;
+  get #open(): readonly Device[] {
+    return this.#devices.slice(0, this.#openDevices);
   }
 
   #findContiguous(sizeBytes: number): Fmap | undefined {
     const lengthBytes = roundUp(sizeBytes, ALLOCATION_BYTES);
-    const { gaps, sizeBytes: end } = this.#first;
-    const offset = gaps.firstFit(lengthBytes, 0, end);
-    if (offset === undefined) return undefined;
-    return { type: 'simple', extents: [{ devindex: 0, offset, lengthBytes }] };
+    for (const { devindex, gaps, sizeBytes: end } of this.#open) {
+      const offset = gaps.firstFit(lengthBytes, 0, end);
+      if (offset === undefined) continue;
+      return { type: 'simple', extents: [{ devindex, offset, lengthBytes }] };
+    }
+    return undefined;
   }
 
   /**
    * One strip from each of `strips` buckets, taken round from a start that moves on with every
-   * reservation, so that files spread over the device; any host that replayed the log agrees.
+   * reservation, so that files spread over the devices.
    */
   #findStriped(layout: Striped, sizeBytes: number): Fmap | undefined {
     const { strips: count, chunkBytes } = layout;
@@ -149,21 +164,34 @@ export class FreeSpace {
     for (let at = 0; at < buckets.length && strips.length < count; at++) {
       const bucket = buckets[(this.#reservations + at) % buckets.length];
       if (bucket === undefined) break;
-      const { from, to } = bucket;
-      const offset = this.#first.gaps.firstFit(lengthBytes, from, to);
-      if (offset !== undefined) strips.push({ devindex: 0, offset, lengthBytes });
+      const { device, from, to } = bucket;
+      const offset = device.gaps.firstFit(lengthBytes, from, to);
+      if (offset !== undefined) strips.push({ devindex: device.devindex, offset, lengthBytes });
     }
     return strips.length === count ? { type: 'interleaved', chunkBytes, strips } : undefined;
   }
 
-  #buckets({ buckets }: Striped): { from: number; to: number }[] {
-    const bytes = this.#bucketBytes(buckets);
-    return Array.from({ length: buckets }, (_, at) => ({ from: at * bytes, to: (at + 1) * bytes }));
+  #buckets({ buckets: count }: Striped): Bucket[] {
+    return this.#parts(count).flatMap(({ device, parts }) => {
+      const bytes = partBytes(device.sizeBytes, parts);
+      return Array.from({ length: parts }, (_, at) => {
+        return { device, from: at * bytes, to: (at + 1) * bytes };
+      });
+    });
   }
 
-  #bucketBytes(buckets: number): number {
-    const bytes = Math.floor(this.#first.sizeBytes / buckets);
-    return bytes - (bytes % ALLOCATION_BYTES);
+  /**
+   * Into how many parts each open device is cut, so that all are as many as asked for and the
+   * smallest is as large as can be: each goes to the device that has the largest parts with it.
+   */
+  #parts(count: number): { readonly device: Device; parts: number }[] {
+    const cuts = this.#open.map((device) => ({ device, parts: 0 }));
+    for (let made = 0; made < count; made++) {
+      const share = (cut: (typeof cuts)[number]) => cut.device.sizeBytes / (cut.parts + 1);
+      const next = cuts.reduce((best, cut) => (share(cut) > share(best) ? cut : best));
+      next.parts++;
+    }
+    return cuts.filter(({ parts }) => parts > 0);
   }
 
   #checkStriped({ strips, buckets, chunkBytes }: Striped): void {
@@ -179,15 +207,24 @@ export class FreeSpace {
     if (!(buckets >= strips && buckets <= BUCKETS_MAX)) {
       fail(`found ${buckets} buckets, expected ${strips} (the strips) to ${BUCKETS_MAX}`);
     }
-    const bucketBytes = this.#bucketBytes(buckets);
-    if (bucketBytes < BUCKET_BYTES_MIN) {
-      const most = Math.floor(this.#first.sizeBytes / BUCKET_BYTES_MIN);
+    const sizes = this.#parts(buckets).map(({ device, parts }) => {
+      return partBytes(device.sizeBytes, parts);
+    });
+    const smallest = Math.min(...sizes);
+    if (smallest < BUCKET_BYTES_MIN) {
+      const whole = this.#open.map(({ sizeBytes }) => Math.floor(sizeBytes / BUCKET_BYTES_MIN));
+      const most = whole.reduce((sum, count) => sum + count, 0);
       fail(
-        `${buckets} buckets of this device would have ${formatSize(bucketBytes)} each, expected ` +
-          `at least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips`,
+        `of ${buckets} buckets the smallest has ${formatSize(smallest)}, expected at ` +
+          `least ${formatSize(BUCKET_BYTES_MIN)}: at most ${most} here; use fewer strips`,
       );
     }
   }
+}
+
+function partBytes(sizeBytes: number, parts: number): number {
+  const bytes = Math.floor(sizeBytes / parts);
+  return bytes - (bytes % ALLOCATION_BYTES);
 }
 
 function isStriped(layout: Layout): layout is Striped {

@@ -23,9 +23,17 @@ export interface Problem {
   readonly message: string;
 }
 
+/** A device of a pool, as superblock and log have it. */
+export interface PoolDevice {
+  readonly deviceUuid: string;
+  readonly sizeBytes: number;
+}
+
 export interface ReplicaOptions {
   /** Told of each node that a DELETE takes away. */
   readonly onRemove?: (node: Node) => void;
+  /** How many devices new files may be on: see `FreeSpace`. */
+  readonly openDevices?: number;
 }
 
 const PROBLEMS_KEPT = 1000;
@@ -43,10 +51,12 @@ const PROBLEMS_KEPT = 1000;
  */
 export class Replica {
   readonly namespace = new Namespace();
-  readonly space = new FreeSpace();
+  readonly space: FreeSpace;
   /** How many entries the log holds at most. */
   readonly capacity: number;
   readonly problems: Problem[] = [];
+  /** By devindex: the primary, then what ADD_DAXDEV entries added. */
+  readonly devices: PoolDevice[] = [];
   readonly #allocUnitBytes: number;
   readonly #onRemove: (node: Node) => void;
   readonly #dead: Extent[] = [];
@@ -60,9 +70,10 @@ export class Replica {
   constructor(superblock: Superblock, options: ReplicaOptions = {}) {
     const logEnd = superblock.logOffset + superblock.logLengthBytes;
     this.capacity = logCapacity(superblock.logLengthBytes);
+    this.space = new FreeSpace(options.openDevices);
     this.#allocUnitBytes = superblock.allocUnitBytes;
     this.#onRemove = options.onRemove ?? (() => {});
-    this.space.addDevice(logEnd, superblock.deviceSizeBytes);
+    this.#addDevice(logEnd, superblock.deviceUuid, superblock.deviceSizeBytes);
   }
 
   /** Index of the next entry to apply. */
@@ -203,9 +214,21 @@ export class Replica {
     if (!(sizeBytes > ALLOCATION_BYTES && sizeBytes <= mostBytes)) {
       return { code: 'DAXDEV_SIZE', message: `adds a device of ${sizeBytes} bytes` };
     }
+    // Two indices for one device would give its memory to two files.
+    const { deviceUuid } = entry;
+    const twin = this.devices.findIndex((other) => other.deviceUuid === deviceUuid);
+    if (twin >= 0) {
+      const message = `adds ${deviceUuid} as device ${devindex}, which is device ${twin}`;
+      return { code: 'DAXDEV_UUID', message };
+    }
     // A secondary device starts with a superblock of its own.
-    this.space.addDevice(ALLOCATION_BYTES, sizeBytes);
+    this.#addDevice(ALLOCATION_BYTES, deviceUuid, sizeBytes);
     return undefined;
+  }
+
+  #addDevice(start: number, deviceUuid: string, sizeBytes: number): void {
+    this.space.addDevice(start, sizeBytes);
+    this.devices.push({ deviceUuid, sizeBytes });
   }
 
   /** What is wrong with a file's size and memory, or undefined. */

@@ -12,6 +12,8 @@ import { LOG_LENGTH_MIN, LOG_OFFSET } from './log-header.ts';
  * |---|---|---|
  * | magic … systemUuid | mkfs, once | CORRUPT: the crc covers bytes [0, 96) |
  * | flags … deviceName | mkfs, once | wrong text for people, or a wrong size: outside the crc |
+ *
+ * A secondary device has one too: as the primary's but for deviceUuid, flags, size and name.
  */
 const F = layout('superblock', 200, {
   magic: [0, 8],
@@ -36,6 +38,8 @@ export const SUPERBLOCK_BYTES = F.size;
 export const OMF_MAJOR = 2;
 export const OMF_MINOR = 2;
 export const FLAG_PRIMARY = 1;
+/** Of a device that ADD_DAXDEV adds: its superblock says whose it is, and there is no log on it. */
+export const FLAG_SECONDARY = 2;
 
 const MAGIC = 0x87b282ffn;
 const VERSION = 48;
@@ -135,7 +139,7 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
 }
 
 function checkGeometry(superblock: Superblock): void {
-  const { logOffset, logLengthBytes, allocUnitBytes, deviceSizeBytes } = superblock;
+  const { logOffset, logLengthBytes, allocUnitBytes, deviceSizeBytes, flags } = superblock;
   if (!ALLOC_UNITS.includes(allocUnitBytes)) {
     const text = `superblock: alloc_unit is ${allocUnitBytes}, expected 4096 or ${2 * MiB}`;
     throw new Fault('UNSUPPORTED', text);
@@ -148,7 +152,8 @@ function checkGeometry(superblock: Superblock): void {
         `${LOG_OFFSET}, a power of two of at least ${LOG_LENGTH_MIN}`,
     );
   }
-  if (deviceSizeBytes < logOffset + logLengthBytes) {
+  // A secondary says how long the log of its pool is, which is on the primary.
+  if (flags !== FLAG_SECONDARY && deviceSizeBytes < logOffset + logLengthBytes) {
     throw new Fault(
       'CORRUPT',
       `superblock: the device has ${deviceSizeBytes} bytes, its log ends at ` +

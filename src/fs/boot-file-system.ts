@@ -49,20 +49,22 @@ export class BootFileSystem implements Operations {
   generation: Generation;
   readonly #root = new DirectoryNode(ROOT_INO, '', undefined, -1, ROOT);
   readonly #meta: MetaFiles;
-  readonly #daxdevPath: (devindex: number) => string | undefined;
+  readonly #devices: readonly string[];
   readonly #references: References;
 
   constructor(options: {
     generation: Generation;
     metaGid: number;
-    daxdevPath: (devindex: number) => string | undefined;
+    /** Paths of the pool's daxdevs on this host, by devindex. */
+    devices: readonly string[];
     /** Goes on counting in the file system that follows. */
     references?: References;
   }) {
     this.#references = options.references ?? new References();
     this.generation = options.generation;
-    this.#meta = new MetaFiles(this.#root, options.metaGid);
-    this.#daxdevPath = options.daxdevPath;
+    this.#devices = options.devices;
+    const secondaries = options.devices.slice(1).map((_, at) => at + 1);
+    this.#meta = new MetaFiles(this.#root, options.metaGid, secondaries);
   }
 
   /** The superblock has told how long the log is: it can be opened from now on. */
@@ -131,7 +133,7 @@ export class BootFileSystem implements Operations {
   }
 
   getDaxdev(devindex: number): string | Errno {
-    return this.#daxdevPath(devindex) ?? ENODEV;
+    return this.#devices[devindex] ?? ENODEV;
   }
 
   /** No data passes the server on a dax path. */

@@ -1,6 +1,6 @@
 import { MiB } from '../base/numbers.ts';
 import { fmapExtents } from '../format/extents.ts';
-import type { FileNode } from '../format/namespace.ts';
+import { DEVICES_MAX, type FileNode } from '../format/namespace.ts';
 import { FOPEN } from '../fuse/abi-constants.ts';
 import type { FileMap, MapExtent } from '../fuse/fmap.ts';
 import { fileMapBytes, PUSH_MAP_MAX_BYTES, simpleMapBytes } from '../fuse/fmap.ts';
@@ -17,6 +17,8 @@ export interface DataPath {
   readonly generation: Generation;
   /** How the kernel learns devices: by asking, by being told, or not at all. */
   readonly devices: 'get-daxdev' | 'daxdev-open' | 'none';
+  /** How many devices of a pool its files can be on, from the primary on. */
+  readonly devicesMax: number;
   /**
    * FOPEN bits that answer OPEN. Buffered: none, so that the kernel drops its pages of the file and
    * an open sees what others wrote. On dax there are no pages, only what is mapped, which a kernel
@@ -49,6 +51,7 @@ const DATA_PATHS: Readonly<Record<Generation, DataPath>> = {
   buffered: {
     generation: 'buffered',
     devices: 'none',
+    devicesMax: DEVICES_MAX,
     openFlags: 0,
     refusal: () => undefined,
     fileMap: asIs,
@@ -71,6 +74,7 @@ function direct(generation: Generation, devices: DataPath['devices'], limits: Li
   return {
     generation,
     devices,
+    devicesMax: limits.devices,
     openFlags: FOPEN.KEEP_CACHE,
     refusal: (file) => limitOf(asIs(file), limits),
     fileMap: asIs,

@@ -58,7 +58,7 @@ export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   readonly memory?: PoolMemory;
   /** Group of `.meta` and its files. Default 0. */
   readonly metaGid?: number;
-  /** On a dax path: path of the daxdev of that index here; default: `device`, and no other. */
+  /** On a dax path: path of the daxdev of that index here; default: as the pool has it. */
   readonly daxdevPath?: (devindex: number) => string | undefined;
   /** What the kernel refers to, as counted so far; the caller's own. Default: nothing. */
   readonly references?: References;
@@ -104,8 +104,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     this.#onError = options.onError;
     this.references = options.references ?? new References();
     this.references.onUnused((ino) => this.#removed.delete(ino));
-    this.#daxdevPath =
-      options.daxdevPath ?? ((devindex) => (devindex === 0 ? options.device : undefined));
+    this.#daxdevPath = options.daxdevPath ?? ((devindex) => this.pool.pathOf(devindex));
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
     const onRemoved = options.onRemoved ?? (() => {});
     let isOpen = false;
@@ -123,7 +122,10 @@ export class FamfsFileSystem implements Operations, Disposable {
       if (parent?.child(name) === undefined) onRemoved(parent?.ino ?? ROOT_INO, name);
     }
     if (this.dataPath.devices !== 'none') {
-      this.#meta = new MetaFiles(this.pool.replica.namespace.root, options.metaGid ?? 0);
+      const others = (options.secondaries ?? []).map((_, at) => at + 1);
+      const secondaries = others.filter((devindex) => this.pool.pathOf(devindex) !== undefined);
+      const { root } = this.pool.replica.namespace;
+      this.#meta = new MetaFiles(root, options.metaGid ?? 0, secondaries);
       this.#meta.showLog(this.pool.superblock.logLengthBytes);
     }
   }
@@ -303,9 +305,12 @@ export class FamfsFileSystem implements Operations, Disposable {
         ? (devindex: number) => this.pool.memoryOf(devindex) !== undefined
         : (devindex: number) => this.#daxdevPath(devindex) !== undefined;
     const missing = [...devicesOf(file)].find((devindex) => !hasDevice(devindex));
-    return missing === undefined
-      ? undefined
-      : `is on device ${missing} of the pool, which this node's mounter does not have`;
+    if (missing === undefined) return undefined;
+    const reason = this.pool.deviceProblems.get(missing);
+    return (
+      `is on device ${missing} of the pool, which this node's mounter does not have` +
+      (reason === undefined ? '' : `: ${reason}`)
+    );
   }
 
   /** Files at a path and below it that have a `refusal`; the first few. */

@@ -1,7 +1,8 @@
+import type { Extent } from '../format/extents.ts';
 import { LOG_OFFSET } from '../format/log-header.ts';
 import { DirectoryNode, FileNode, type Node } from '../format/namespace.ts';
 import { FOPEN } from '../fuse/abi-constants.ts';
-import { META_DIRECTORY, META_LOG, META_SUPERBLOCK } from '../pool/meta-memory.ts';
+import { META_DIRECTORY, META_LOG, metaSuperblock } from '../pool/meta-memory.ts';
 
 /** Below every file's number, beside the root's; the two files get theirs from their place. */
 const META_INO = 2;
@@ -13,29 +14,36 @@ const META_INO = 2;
 export const META_OPEN_FLAGS = FOPEN.NOFLUSH;
 
 /**
- * `.meta/.superblock` and `.meta/.log` of a pool on a dax path, as nodes that no log entry made:
- * for root on the node, found by name, listed in no directory, and outside every volume.
+ * `.meta/.superblock` and `.meta/.log` of a pool on a dax path, and `.superblock.1` … of its other
+ * devices, as nodes that no log entry made: for root on the node, found by name, listed in no
+ * directory, and outside every volume.
  */
 export class MetaFiles {
   readonly directory: DirectoryNode;
   readonly superblock: FileNode;
+  readonly #files = new Map<number, FileNode>();
   #log: FileNode | undefined;
   readonly #gid: number;
 
-  /** `gid`: the group that may read and write the log, for a controller that is not root. */
-  constructor(root: DirectoryNode, gid: number) {
+  /**
+   * `gid`: the group that may read and write the log, for a controller that is not root;
+   * `secondaries`: devindices of the other devices that the kernel has.
+   */
+  constructor(root: DirectoryNode, gid: number, secondaries: readonly number[] = []) {
     this.#gid = gid;
     this.directory = new DirectoryNode(META_INO, META_DIRECTORY, root, -1, {
       uid: 0,
       gid,
       mode: 0o750,
     });
-    this.superblock = this.#file(0, META_SUPERBLOCK, 0o640, 0, LOG_OFFSET);
+    this.superblock = this.#superblockOf(0);
+    for (const devindex of secondaries) this.#superblockOf(devindex);
   }
 
   /** The log's file, once the superblock has told how long it is; its size never changes then. */
   showLog(logLengthBytes: number): void {
-    this.#log ??= this.#file(1, META_LOG, 0o660, LOG_OFFSET, logLengthBytes);
+    const place = { devindex: 0, offset: LOG_OFFSET, lengthBytes: logLengthBytes };
+    this.#log ??= this.#file(1, META_LOG, 0o660, place);
   }
 
   get log(): FileNode | undefined {
@@ -43,18 +51,22 @@ export class MetaFiles {
   }
 
   byIno(ino: number): Node | undefined {
-    if (ino === META_INO) return this.directory;
-    if (ino === this.superblock.ino) return this.superblock;
-    return ino === this.#log?.ino ? this.#log : undefined;
+    return ino === META_INO ? this.directory : this.#files.get(ino);
+  }
+
+  #superblockOf(devindex: number): FileNode {
+    const place = { devindex, offset: 0, lengthBytes: LOG_OFFSET };
+    return this.#file(2 * devindex, metaSuperblock(devindex), 0o640, place);
   }
 
   /** `order` stands for a log index, by which readdir goes. */
-  #file(order: number, name: string, mode: number, offset: number, lengthBytes: number): FileNode {
-    const fmap = { type: 'simple' as const, extents: [{ devindex: 0, offset, lengthBytes }] };
+  #file(order: number, name: string, mode: number, place: Extent): FileNode {
+    const fmap = { type: 'simple' as const, extents: [place] };
     const access = { flags: 0, uid: 0, gid: this.#gid, mode };
-    const facts = { sizeBytes: lengthBytes, fmap };
+    const facts = { sizeBytes: place.lengthBytes, fmap };
     const node = new FileNode(name, this.directory, order, facts, access);
     this.directory.add(node);
+    this.#files.set(node.ino, node);
     return node;
   }
 }

@@ -17,25 +17,25 @@ export interface DataPathChoice {
 /** PRECONDITION where `dax` is demanded and device or kernel cannot give it. */
 export function chooseDataPath(
   option: DataPathOption,
-  device: string,
+  devices: readonly string[],
   verdict: KernelVerdict,
 ): DataPathChoice {
-  const obstacle = obstacleTo(option, device, verdict);
+  const obstacle = obstacleTo(option, devices, verdict);
   if (obstacle === undefined) {
     const generation = verdict.generation === 'pull' ? 'pull' : 'push2';
     return { generation, reason: verdict.evidence };
   }
   if (option !== 'dax') return { generation: 'buffered', reason: obstacle };
-  throw new Fault('PRECONDITION', `${device}: no dax path: ${obstacle}; see famfs-csi doctor`);
+  throw new Fault('PRECONDITION', `${devices[0]}: no dax path: ${obstacle}; see famfs-csi doctor`);
 }
 
 function obstacleTo(
   option: DataPathOption,
-  device: string,
+  devices: readonly string[],
   verdict: KernelVerdict,
 ): string | undefined {
   if (option === 'buffered') return 'the mounter was started with --data-path buffered';
-  if (!statSync(device).isCharacterDevice()) {
+  if (!devices.every((device) => statSync(device).isCharacterDevice())) {
     return 'the pool is a file, an emulated fabric; the dax path needs a dax device';
   }
   return verdict.generation === 'none' ? verdict.evidence : undefined;

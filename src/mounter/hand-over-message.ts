@@ -41,6 +41,8 @@ const facts = z.looseObject({
   }),
   generation: z.enum(GENERATIONS),
   dataPathReason: z.string(),
+  devices: z.array(z.looseObject({ path: z.string() })),
+  switched: z.array(z.string()),
 });
 
 const message = z.object({

@@ -14,7 +14,7 @@ export interface KeeperOptions {
   readonly socketPath: string;
   /** Pools are mounted at `<mountRoot>/<pool name>`. One keeper a mount root. */
   readonly mountRoot: string;
-  readonly pools: readonly { readonly name: string; readonly device: string }[];
+  readonly pools: readonly { readonly name: string; readonly devices: readonly string[] }[];
   readonly dataPath: DataPathOption;
   /** Group of `.meta` on a dax path. */
   readonly metaGid: number;
@@ -56,7 +56,7 @@ export class Keeper implements AsyncDisposable {
     const taken = await TakeOver.begin({ socketPath, mountRoot, pools: names, log });
     const keeper = new Keeper({ ...options, mountRoot }, taken.lock);
     try {
-      const pools = options.pools.map(({ name, device }) => keeper.#add(name, device));
+      const pools = options.pools.map(({ name, devices }) => keeper.#add(name, devices));
       if (!taken.isHandOver) await keeper.#listen();
       const served = taken.servedBefore;
       const ready = pools.map((pool) => {
@@ -94,10 +94,10 @@ export class Keeper implements AsyncDisposable {
     this.#lock[Symbol.dispose]();
   }
 
-  #add(name: string, device: string): PoolKeeper {
+  #add(name: string, devices: readonly string[]): PoolKeeper {
     const { mountRoot, dataPath, metaGid, serverCommand, log } = this.#options;
     const mountPoint = join(mountRoot, name);
-    const assignment = { name, device, mountPoint, dataPath, metaGid };
+    const assignment = { name, devices, mountPoint, dataPath, metaGid };
     const pool = new PoolKeeper(assignment, serverCommand, log);
     this.#pools.set(name, pool);
     return pool;

@@ -2,16 +2,18 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
-import { chooseDataPath, type DataPathChoice, type DataPathOption } from './data-path-choice.ts';
+import { chooseDataPath, type DataPathOption } from './data-path-choice.ts';
+import { type AssignedDevice, PoolDevices } from './pool-devices.ts';
 import { type KernelVerdict, probeKernel } from './probe.ts';
 import type { PoolMount, PoolReferences, PoolStatus } from './protocol.ts';
 import type { Question, ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
-import { adoptOrMount, forgetSession, type Session } from './sessions.ts';
+import { adoptOrMount, forgetSession, type MountPlan, type Session } from './sessions.ts';
 
 export interface PoolAssignment {
   readonly name: string;
-  readonly device: string;
+  /** By devindex; each a path, or `uuid:` and a device's uuid. */
+  readonly devices: readonly string[];
   readonly mountPoint: string;
   readonly dataPath: DataPathOption;
   /** Group of `.meta` on a dax path, for a controller that is not root. */
@@ -37,6 +39,7 @@ export class PoolKeeper {
   readonly #serverCommand: readonly string[];
   readonly #log: Logger;
   readonly #probe: () => Promise<KernelVerdict>;
+  readonly #devices: PoolDevices;
   #session: Session | undefined;
   #server: ServerProcess | undefined;
   #problem: string | undefined = 'not mounted yet';
@@ -52,11 +55,13 @@ export class PoolKeeper {
     serverCommand: readonly string[],
     log: Logger,
     probe: () => Promise<KernelVerdict> = probeKernel,
+    devices?: PoolDevices,
   ) {
     this.#probe = probe;
     this.#assignment = assignment;
     this.#serverCommand = serverCommand;
     this.#log = log.child({ pool: assignment.name });
+    this.#devices = devices ?? new PoolDevices(assignment.devices, this.#log);
   }
 
   get name(): string {
@@ -159,11 +164,11 @@ export class PoolKeeper {
     const state = await this.#follow({}, STATUS_PATIENCE_MS).catch((error: unknown) => {
       silent = messageOf(error);
     });
-    const { name, device, mountPoint } = this.#assignment;
+    const { name, devices, mountPoint } = this.#assignment;
     const problem = state?.memoryError ?? this.#problemWith(silent);
     return {
       name,
-      device,
+      devices: (this.#session?.facts.devices ?? devices.map((path) => ({ path }))).slice(),
       mountPoint,
       ...(state ? { mount: this.#describe(state), requests: state.requests } : {}),
       ...(problem !== undefined ? { problem } : {}),
@@ -186,7 +191,7 @@ export class PoolKeeper {
   async #serveOnce(signal: AbortSignal): Promise<boolean> {
     // A keeper that the session was given to, or came from, may have left a server behind.
     if (this.#server === undefined) await this.#session?.endServers();
-    this.#session ??= await adoptOrMount(this.#assignment, () => this.#choose(), this.#log);
+    this.#session ??= await adoptOrMount(this.#assignment, (last) => this.#plan(last), this.#log);
     if (signal.aborted) return false;
     const session = this.#session;
     const server = this.#startServer(session);
@@ -199,9 +204,9 @@ export class PoolKeeper {
       this.#drop(session);
       throw new Fault('UNAVAILABLE', state);
     }
-    session.learn(state.generation);
+    session.learn({ generation: state.generation });
     session.attach();
-    this.#problem = state.damage;
+    this.#problem = problemOf(state);
     const { generation } = state;
     this.#log.info(
       { serverPid: server.pid, position: state.logPosition, generation },
@@ -215,7 +220,7 @@ export class PoolKeeper {
     if (!session.isMounted()) {
       this.#problem = 'unmounted';
       this.#log.info('pool was unmounted');
-      this.#drop(session);
+      await this.#leave(session);
       forgetSession(this.#assignment.mountPoint);
       return false;
     }
@@ -225,13 +230,28 @@ export class PoolKeeper {
   #drop(session: Session): void {
     session[Symbol.dispose]();
     this.#session = undefined;
+    // Nobody but its server, which has ended, had a file of it.
+    if (!session.isVisible) this.#devices.putBack(session.facts.switched);
   }
 
-  async #choose(): Promise<DataPathChoice> {
-    const { dataPath, device } = this.#assignment;
-    const choice = chooseDataPath(dataPath, device, await this.#probe());
+  /** Of a pool that was unmounted: its devices go back, once nothing of the mount has them. */
+  async #leave(session: Session): Promise<void> {
+    const { switched } = session.facts;
+    const isOver = switched.length === 0 || (await session.isOver());
+    // First the descriptor: a connection has its devices for as long as somebody has that.
+    this.#drop(session);
+    if (isOver) this.#devices.putBack(switched);
+    else this.#log.warn({ devices: switched }, 'stay in fsdev mode: files of the pool are in use');
+  }
+
+  async #plan(last: readonly AssignedDevice[]): Promise<MountPlan> {
+    const found = this.#devices.find(last);
+    const usable = found.filter(({ problem }) => problem === undefined);
+    const paths = usable.map(({ path }) => path);
+    const choice = chooseDataPath(this.#assignment.dataPath, paths, await this.#probe());
     this.#log.info(choice, 'data path');
-    return choice;
+    const prepared = this.#devices.prepare(found, choice.generation);
+    return { ...choice, ...prepared, undo: () => this.#devices.putBack(prepared.switched) };
   }
 
   #restart(server: ServerProcess, how: string): true {
@@ -241,16 +261,18 @@ export class PoolKeeper {
     return true;
   }
 
-  #startServer({ device, facts, rootPath, referencesPath }: Session): ServerProcess {
-    const { name: pool, device: path, metaGid } = this.#assignment;
-    const { negotiated, generation } = facts;
+  #startServer(session: Session): ServerProcess {
+    session.learn(this.#devices.refresh(session.facts, session.facts.generation));
+    const { device, facts, rootPath, referencesPath } = session;
+    const { name: pool, metaGid } = this.#assignment;
+    const { negotiated, generation, devices } = facts;
     // Held for the spawn alone: a descriptor of its root would keep the mount busy.
     const root = rootPath === undefined ? undefined : openSync(rootPath, O_PATH);
     try {
       this.#server = new ServerProcess(
         this.#serverCommand,
         { fuse: device.fd, root },
-        { pool, device: path, metaGid, negotiated, generation, referencesPath },
+        { pool, devices, metaGid, negotiated, generation, referencesPath },
       );
       return this.#server;
     } finally {
@@ -289,7 +311,7 @@ export class PoolKeeper {
     if (this.#server === undefined) throw new Fault('UNAVAILABLE', 'it has no server');
     const state = await this.#server.follow(question, Math.ceil(patienceMs));
     // Damage comes, and goes with a repair, while a server serves.
-    this.#problem = state.damage;
+    this.#problem = problemOf(state);
     return state;
   }
 
@@ -309,4 +331,9 @@ export class PoolKeeper {
       ...(state.refusals ? { refusals: [...state.refusals] } : {}),
     };
   }
+}
+
+/** What is wrong with a pool that is served. */
+function problemOf({ damage, deviceProblems }: ServerState): string | undefined {
+  return damage ?? (deviceProblems.length > 0 ? deviceProblems.join('; ') : undefined);
 }

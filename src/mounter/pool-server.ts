@@ -9,6 +9,7 @@ import { type Reply, Responder, type ResponderHooks } from '../fuse/responder.ts
 import { CountTable } from '../native/count-table.ts';
 import type { FuseDevice } from '../native/fuse-device.ts';
 import { MetaMemory } from '../pool/meta-memory.ts';
+import type { GivenDevice } from '../pool/secondary-devices.ts';
 import type { Question, ServerAssignment, ServerState } from './server-messages.ts';
 import type { BootRequest } from './worker-messages.ts';
 
@@ -51,12 +52,12 @@ export class PoolServer implements Disposable {
     };
     const { generation, metaGid } = assignment;
     if (generation === 'buffered') {
-      this.#files = this.#open(undefined);
+      this.#files = this.#open(undefined, assignment.devices.slice(1));
       this.#responder = new Responder(this.#files, this.#hooks);
     } else {
-      const daxdevPath = (devindex: number) => this.#daxdevPath(devindex);
+      const devices = assignment.devices.map(({ path }) => path);
       const references = this.#references;
-      this.#boot = new BootFileSystem({ generation, metaGid, daxdevPath, references });
+      this.#boot = new BootFileSystem({ generation, metaGid, devices, references });
       this.#responder = new Responder(this.#boot, this.#hooks);
     }
   }
@@ -102,9 +103,8 @@ export class PoolServer implements Disposable {
     if (request.op === 'generation') this.#boot.generation = request.generation;
     if (request.op === 'log') this.#boot.showLog(request.lengthBytes);
     if (request.op !== 'pool') return;
-    this.#files = this.#open(
-      MetaMemory.adopt(request.superblockFd, request.logFd, this.#assignment.pool),
-    );
+    const memory = MetaMemory.adopt(request.superblockFd, request.logFd, this.#assignment.pool);
+    this.#files = this.#open(memory, request.secondaries);
     this.#boot = undefined;
     this.#responder = new Responder(this.#files, this.#hooks);
     for (const message of this.#waiting.splice(0)) {
@@ -140,6 +140,7 @@ export class PoolServer implements Disposable {
         damage &&
         `its log is damaged at entry ${damage.index} (${damage.message}); files before it are ` +
           'served; run "famfs-csi repair"',
+      deviceProblems: [...pool.deviceProblems.values()],
       memoryError: this.#memoryError,
       generation: dataPath.generation,
       ...(servable === undefined ? {} : { refusals: this.#files.refusalsBelow(servable) }),
@@ -162,15 +163,18 @@ export class PoolServer implements Disposable {
     return undefined;
   }
 
-  #open(memory: MetaMemory | undefined): FamfsFileSystem {
-    const { pool: name, device, metaGid } = this.#assignment;
+  #open(memory: MetaMemory | undefined, secondaries: readonly GivenDevice[]): FamfsFileSystem {
+    const { pool: name, devices, metaGid } = this.#assignment;
+    const { path: device = '', uuid } = devices[0] ?? {};
     return new FamfsFileSystem({
       name,
       device,
+      ...(uuid === undefined ? {} : { deviceUuid: uuid }),
+      secondaries,
+      onDeviceProblem: (problem) => this.#log.error(problem),
       writable: true,
       generation: this.#boot?.generation ?? 'buffered',
       metaGid,
-      daxdevPath: (devindex) => this.#daxdevPath(devindex),
       onError: (message, error) => {
         this.noteError('following the log', error);
         this.#log.warn(message);
@@ -179,9 +183,5 @@ export class PoolServer implements Disposable {
       onRemoved: this.#onRemoved,
       ...(memory ? { memory } : {}),
     });
-  }
-
-  #daxdevPath(devindex: number): string | undefined {
-    return devindex === 0 ? this.#assignment.device : undefined;
   }
 }

@@ -107,7 +107,7 @@ async function firstRequestAfterOpen(
   buffer: Uint8Array,
   openFile: () => Promise<void>,
 ): Promise<{ opcode: number; bodyBytes: number } | undefined> {
-  const files = new BootFileSystem({ generation: 'pull', metaGid: 0, daxdevPath: () => undefined });
+  const files = new BootFileSystem({ generation: 'pull', metaGid: 0, devices: [] });
   const responder = new Responder(files, { malformed: () => {}, failed: () => {} });
   const view = new DataView(buffer.buffer);
   let done = false;

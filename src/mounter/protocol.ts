@@ -26,9 +26,16 @@ export const poolMount = z.strictObject({
 });
 export type PoolMount = z.infer<typeof poolMount>;
 
+export const assignedDevice = z.strictObject({
+  path: z.string(),
+  uuid: z.string().optional(),
+  problem: z.string().optional(),
+});
+
 export const poolStatus = z.strictObject({
   name: z.string(),
-  device: z.string(),
+  /** By devindex; with a problem where one cannot be used on this node. */
+  devices: z.array(assignedDevice),
   mountPoint: z.string(),
   /** The pool's mount, or undefined while it is not mounted; then `problem` says why. */
   mount: poolMount.optional(),

@@ -5,8 +5,9 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
 import { FileLock } from '../native/file-lock.ts';
-import { WakeEvent } from '../native/fuse-device.ts';
-import { bootThroughMount } from './boot.ts';
+import { FuseDevice, WakeEvent } from '../native/fuse-device.ts';
+import { type BootParts, bootThroughMount } from './boot.ts';
+import { registerDaxdev } from './daxdev-open.ts';
 import { deviceNumber, MountWatch } from './mount-watch.ts';
 import { DROP_NAMES, NameDropper } from './name-dropper.ts';
 import { OPEN_FILES, OPENER_ROOT_FD, Opener } from './opener.ts';
@@ -44,6 +45,7 @@ export async function serve(log: Logger): Promise<void> {
   process.on('SIGINT', stop);
   process.on('disconnect', () => log.warn('the keeper is gone; serving on'));
   const booted: (() => void)[] = [];
+  const device = FuseDevice.adopt(SERVER_FUSE_FD);
   const dropper = new NameDropper([process.execPath, scriptAt(DROP_NAMES)], SERVER_FUSE_FD, log);
   worker.on('message', (reply: WorkerReply) => {
     if (reply.op === 'booted') booted.shift()?.();
@@ -61,7 +63,9 @@ export async function serve(log: Logger): Promise<void> {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
-      const watch = await Promise.race([boot(assignment, ask, log), ended]);
+      const register = (path: string, devindex: number) => registerDaxdev(device, path, devindex);
+      const parts = { tell: ask, register, log };
+      const watch = await Promise.race([boot(assignment, parts), ended]);
       const look = () => watch?.isOver(!process.connected) && stop();
       watching = setInterval(look, WATCH_EVERY_MS);
     }
@@ -96,16 +100,16 @@ async function becomeOnlyServer(referencesPath: string, log: Logger): Promise<Fi
  */
 async function boot(
   assignment: ServerAssignment,
-  ask: (request: BootRequest) => Promise<void>,
-  log: Logger,
+  parts: Omit<BootParts, 'openFile'>,
 ): Promise<MountWatch> {
   using opener = new Opener([process.execPath, scriptAt(OPEN_FILES)], SERVER_ROOT_FD);
   // It would keep the mount busy.
   closeSync(SERVER_ROOT_FD);
   const root = `/proc/self/fd/${OPENER_ROOT_FD}`;
+  const openFile = (path: string) => opener.open(path);
   try {
     const watch = new MountWatch(deviceNumber(await opener.device()));
-    await bootThroughMount(root, assignment, ask, log, (path) => opener.open(path));
+    await bootThroughMount(root, assignment, { ...parts, openFile });
     return watch;
   } catch (error) {
     report({ op: 'failed', message: `pool ${assignment.pool}: ${messageOf(error)}` });

@@ -3,6 +3,7 @@ import type { Refusal } from '../fs/famfs-file-system.ts';
 import type { ReferenceReport } from '../fs/reference-report.ts';
 import type { Negotiated } from '../fuse/init.ts';
 import type { Requests } from '../fuse/request-counts.ts';
+import type { AssignedDevice } from './pool-devices.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
@@ -12,7 +13,8 @@ export const SERVER_ROOT_FD = 5;
 /** What a server needs to serve a pool's mount; the descriptor itself is inherited. */
 export interface ServerAssignment {
   readonly pool: string;
-  readonly device: string;
+  /** By devindex. */
+  readonly devices: readonly AssignedDevice[];
   /** `push2` until the kernel has refused an interleaved map: then it is `push`. */
   readonly generation: Generation;
   /** Group of `.meta` on a dax path. */
@@ -48,6 +50,8 @@ export interface ServerState {
   readonly logPosition: number;
   /** Why the log is served only up to a point, where it is damaged. */
   readonly damage: string | undefined;
+  /** Why devices of the pool cannot be used here; what is on them is refused. */
+  readonly deviceProblems: readonly string[];
   /** The first memory error that this server met; it stays until another server serves. */
   readonly memoryError: string | undefined;
   /** What the kernel turned out to be. */

@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { codeOf, Fault } from '../base/errors.ts';
 import { MiB } from '../base/numbers.ts';
@@ -22,17 +23,30 @@ import {
   type NotedServer,
   noteServer,
 } from './find-server.ts';
+import type { AssignedDevice, PreparedDevices } from './pool-devices.ts';
 import type { PoolAssignment } from './pool-keeper.ts';
 
 export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
+/** A server that has just ended had the log mapped, which kept the mount. */
+const OVER_PATIENCE_MS = 2_000;
+const OVER_PAUSE_MS = 20;
+
+/** What a new mount is to be; `undo`: it did not come to be. */
+export interface MountPlan extends DataPathChoice, PreparedDevices {
+  readonly undo: () => void;
+}
 
 /** What a mount's servers are told; kept in a file beside the mount point for the next keeper. */
 export interface SessionFacts {
   readonly negotiated: Negotiated;
   readonly generation: Generation;
   readonly dataPathReason: string;
+  /** By devindex; the kernel has those of a dax path. */
+  readonly devices: readonly AssignedDevice[];
+  /** Which of them to put back to devdax mode when the mount is no more. */
+  readonly switched: readonly string[];
   /** The server that was spawned last. */
   readonly server?: NotedServer;
 }
@@ -106,11 +120,23 @@ export class Session implements Disposable {
     return this.#facts;
   }
 
-  /** The server has found out more of the kernel. */
-  learn(generation: Generation): void {
-    if (generation === this.#facts.generation) return;
-    this.#facts = { ...this.#facts, generation };
+  /** Of the kernel the server has found out more; of devices there may be more. */
+  learn(facts: Partial<SessionFacts>): void {
+    this.#facts = { ...this.#facts, ...facts };
     saveFacts(this.#mountPoint, this.#facts);
+  }
+
+  /**
+   * Whether the kernel has let go of the mount and its files; waits a little for it. To be asked
+   * when nobody serves any more: a request that comes is lost.
+   */
+  async isOver(): Promise<boolean> {
+    const buffer = new Uint8Array(MiB + 4096);
+    for (const end = performance.now() + OVER_PATIENCE_MS; performance.now() < end; ) {
+      if (this.device.receive(buffer, undefined, 0) === 'gone') return true;
+      await delay(OVER_PAUSE_MS);
+    }
+    return false;
   }
 
   /** Path of the mount's root for its server; undefined where no server needs one. */
@@ -156,7 +182,7 @@ export class Session implements Disposable {
  */
 export async function adoptOrMount(
   assignment: PoolAssignment,
-  choose: () => Promise<DataPathChoice>,
+  plan: (last: readonly AssignedDevice[]) => Promise<MountPlan>,
   log: Logger,
 ): Promise<Session> {
   const { mountPoint } = assignment;
@@ -173,14 +199,14 @@ export async function adoptOrMount(
     log.warn({ mountPoint }, 'detaching a dead mount of the pool');
     unmount(mountPoint, { detach: true });
   }
-  return mount(assignment, await choose());
+  return mount(assignment, await plan(readFacts(mountPoint)?.devices ?? []));
 }
 
 function topMount(mountPoint: string): MountInfo | undefined {
   return mountsAt(mountPoint).at(-1);
 }
 
-function mount(assignment: PoolAssignment, choice: DataPathChoice): Session {
+function mount(assignment: PoolAssignment, plan: MountPlan): Session {
   const { mountPoint, name } = assignment;
   mkdirSync(mountPoint, { recursive: true });
   // Bare, the directory takes no file: a write while nothing is mounted must fail, not be lost.
@@ -196,12 +222,13 @@ function mount(assignment: PoolAssignment, choice: DataPathChoice): Session {
     defaultPermissions: true,
   };
   try {
-    return choice.generation === 'buffered'
-      ? mountBuffered(assignment, choice, device, options)
-      : mountDax(assignment, choice, device, options);
+    return plan.generation === 'buffered'
+      ? mountBuffered(assignment, plan, device, options)
+      : mountDax(assignment, plan, device, options);
   } catch (error) {
     device[Symbol.dispose]();
     if (topMount(mountPoint)?.fsType === FS_TYPE) unmount(mountPoint, { detach: true });
+    plan.undo();
     throw error;
   }
 }
@@ -210,28 +237,29 @@ type MountOptions = Parameters<typeof DetachedMount.create>[0];
 
 function mountBuffered(
   { mountPoint }: PoolAssignment,
-  choice: DataPathChoice,
+  plan: MountPlan,
   device: FuseDevice,
   options: MountOptions,
 ): Session {
   mountFuse({ ...options, target: mountPoint });
   const mounted = topMount(mountPoint);
   if (mounted === undefined) throw new Fault('IO', `${mountPoint}: the mount is not there`);
-  return new Session(mountPoint, device, agree(device, mountPoint, choice), mounted);
+  return new Session(mountPoint, device, agree(device, mountPoint, plan), mounted);
 }
 
 /** Nobody may see the mount before its devices are registered: their first opener decides. */
 function mountDax(
-  assignment: PoolAssignment,
-  choice: DataPathChoice,
+  { mountPoint }: PoolAssignment,
+  plan: MountPlan,
   device: FuseDevice,
   options: MountOptions,
 ): Session {
-  const { mountPoint } = assignment;
   const detached = DetachedMount.create(options);
   try {
-    const facts = agree(device, mountPoint, choice);
-    if (choice.generation === 'push2') registerDaxdev(device, assignment.device, 0);
+    const facts = agree(device, mountPoint, plan);
+    // The others are the server's: only then is it known whether this kernel takes any.
+    const primary = plan.devices[0]?.path ?? '';
+    if (plan.generation === 'push2') registerDaxdev(device, primary, 0);
     return new Session(mountPoint, device, facts, detached);
   } catch (error) {
     detached[Symbol.dispose]();
@@ -240,17 +268,18 @@ function mountDax(
 }
 
 /** The keeper answers INIT itself, so what was agreed on outlives every server. */
-function agree(device: FuseDevice, mountPoint: string, choice: DataPathChoice): SessionFacts {
+function agree(device: FuseDevice, mountPoint: string, plan: MountPlan): SessionFacts {
   const buffer = new Uint8Array(MiB + 4096);
   const length = device.receive(buffer, undefined, INIT_PATIENCE_MS);
   if (length === 'gone' || length === 0) {
     throw new Fault('IO', `${mountPoint}: the kernel sent no INIT in ${INIT_PATIENCE_MS} ms`);
   }
   const { reply, negotiated } = negotiate(buffer.subarray(0, length), {
-    requestDaxFmap: choice.generation !== 'buffered',
+    requestDaxFmap: plan.generation !== 'buffered',
   });
   device.send(reply);
-  const facts = { negotiated, generation: choice.generation, dataPathReason: choice.reason };
+  const { generation, reason: dataPathReason, devices, switched } = plan;
+  const facts = { negotiated, generation, dataPathReason, devices, switched };
   saveFacts(mountPoint, facts);
   return facts;
 }

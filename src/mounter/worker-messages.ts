@@ -1,4 +1,5 @@
 import type { Generation } from '../fs/data-path.ts';
+import type { GivenDevice } from '../pool/secondary-devices.ts';
 import type { ServerAssignment, ServerReply, ServerRequest } from './server-messages.ts';
 
 /** What the server's main thread hands to its FUSE thread. */
@@ -15,7 +16,13 @@ export interface WorkerInput {
 export type BootRequest =
   | { readonly op: 'generation'; readonly generation: Generation }
   | { readonly op: 'log'; readonly lengthBytes: number }
-  | { readonly op: 'pool'; readonly superblockFd: number; readonly logFd: number };
+  | {
+      readonly op: 'pool';
+      readonly superblockFd: number;
+      readonly logFd: number;
+      /** With their superblocks, as they were read through the mount. */
+      readonly secondaries: readonly GivenDevice[];
+    };
 
 export type WorkerRequest = ServerRequest | BootRequest;
 

@@ -220,9 +220,7 @@ function wrongKind(path: string, what: string): Fault {
 
 /** Size of a dax device: sysfs has it, stat(2) does not. */
 function deviceBytes(path: string, rdev: number): number {
-  const major = (rdev >> 8) & 0xfff;
-  const minor = (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
-  const file = `/sys/dev/char/${major}:${minor}/size`;
+  const file = `${deviceFolder(rdev)}/size`;
   try {
     return Number(readFileSync(file, 'utf8').trim());
   } catch (error) {
@@ -232,4 +230,11 @@ function deviceBytes(path: string, rdev: number): number {
         'device such as /dev/dax0.0, or a file',
     );
   }
+}
+
+/** Where sysfs has a character device. */
+export function deviceFolder(rdev: number): string {
+  const major = (rdev >> 8) & 0xfff;
+  const minor = (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+  return `/sys/dev/char/${major}:${minor}`;
 }

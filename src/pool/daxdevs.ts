@@ -48,6 +48,11 @@ export class Daxdevs {
       .map((name) => this.#describe(name));
   }
 
+  /** Whether a path is a device of this host: the file of an emulated fabric is none. */
+  has(path: string): boolean {
+    return this.list().some((one) => one.path === path);
+  }
+
   /** The device behind a path such as `/dev/dax0.0`; NOT_FOUND lists what there is. */
   get(path: string): Daxdev {
     const name = path.slice(path.lastIndexOf('/') + 1);
@@ -74,6 +79,7 @@ export class Daxdevs {
     const wanted = DRIVER_OF[mode];
     if (driver === wanted) return { restore: () => {} };
     this.#checkSwitch(path, driver, wanted);
+    this.#checkUnused(path);
     try {
       this.#rebind(name, driver, wanted);
     } catch (error) {
@@ -86,6 +92,23 @@ export class Daxdevs {
       );
     }
     return { restore: () => this.#putBack(name, wanted, driver) };
+  }
+
+  /**
+   * Gives back to devdax what `switchTo` moved to fsdev, in this process or one before it. The
+   * caller knows that no mount has the device: nothing here can see one. BUSY, IO as there.
+   */
+  putBack(path: string): void {
+    if (this.get(path).driver === DRIVER_OF.devdax) return;
+    this.#checkUnused(path);
+    this.#putBack(this.get(path).name, DRIVER_OF.fsdev, DRIVER_OF.devdax);
+    const { driver } = this.get(path);
+    if (driver === DRIVER_OF.devdax) return;
+    throw new Fault(
+      'IO',
+      `device ${path}: could not be put back to devdax mode; it is with ` +
+        `${driver ?? 'no driver'} now; use daxctl reconfigure-device --mode=devdax`,
+    );
   }
 
   #checkSwitch(path: string, driver: string | undefined, wanted: string): void {
@@ -103,6 +126,9 @@ export class Daxdevs {
           'daxctl reconfigure-device --mode=devdax',
       );
     }
+  }
+
+  #checkUnused(path: string): void {
     const users = this.#findUsers(path);
     if (users.length > 0) {
       throw new Fault(

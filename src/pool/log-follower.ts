@@ -12,7 +12,12 @@ import {
 } from '../format/log-header.ts';
 import type { Node } from '../format/namespace.ts';
 import { Replica } from '../format/replica.ts';
-import { decodeSuperblock, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.ts';
+import {
+  decodeSuperblock,
+  FLAG_SECONDARY,
+  SUPERBLOCK_BYTES,
+  type Superblock,
+} from '../format/superblock.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
 
 /** Entries that are copied out of shared memory at once while replaying: 64 KiB, as caches like. */
@@ -39,6 +44,7 @@ export class LogFollower {
   readonly #identity: Uint8Array;
   /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
   readonly #onRemove: (node: Node) => void;
+  readonly #openDevices: number;
   /** Every whole batch is read into it: an array for each made a replay an eighth slower. */
   readonly #scratch = new Uint8Array(BATCH_ENTRIES * ENTRY_BYTES);
   #replica: Replica;
@@ -48,11 +54,12 @@ export class LogFollower {
   /**
    * Reads and checks superblock and log header, and replays the whole log.
    * NOT_FAMFS, CORRUPT or UNSUPPORTED where they are not what format.md demands; a log that is
-   * damaged in the middle opens, and `replica.damage` says where.
+   * damaged in the middle opens, and `replica.damage` says where. `openDevices`: see `FreeSpace`.
    */
-  constructor(memory: SharedMemory, onRemove: (node: Node) => void = () => {}) {
+  constructor(memory: SharedMemory, onRemove: (node: Node) => void = () => {}, openDevices = 1) {
     this.memory = memory;
     this.#onRemove = onRemove;
+    this.#openDevices = openDevices;
     this.#identity = readIdentity(memory);
     this.superblock = readSuperblock(memory);
     this.header();
@@ -133,7 +140,8 @@ export class LogFollower {
   }
 
   #newReplica(): Replica {
-    return new Replica(this.superblock, { onRemove: this.#onRemove });
+    const openDevices = this.#openDevices;
+    return new Replica(this.superblock, { onRemove: this.#onRemove, openDevices });
   }
 
   #checkNextIndex(nextIndex: number): void {
@@ -178,6 +186,13 @@ export function readLogHeader(memory: SharedMemory, superblock: Superblock): Log
 export function readSuperblock(memory: SharedMemory): Superblock {
   const length = Math.min(SUPERBLOCK_BYTES, memory.lengthBytes);
   const superblock = decodeSuperblock(memory.read(0, length));
+  if (superblock.flags === FLAG_SECONDARY) {
+    throw new Fault(
+      'PRECONDITION',
+      `superblock: this is a secondary device of pool ${superblock.fsUuid}, which has no log; ` +
+        'give the primary device',
+    );
+  }
   const end = LOG_OFFSET + superblock.logLengthBytes;
   if (memory.lengthBytes < Math.max(end, superblock.deviceSizeBytes)) {
     throw new Fault(

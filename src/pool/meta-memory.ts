@@ -10,6 +10,11 @@ export const META_DIRECTORY = '.meta';
 export const META_SUPERBLOCK = '.superblock';
 export const META_LOG = '.log';
 
+/** The name of a device's superblock there. */
+export function metaSuperblock(devindex: number): string {
+  return devindex === 0 ? META_SUPERBLOCK : `${META_SUPERBLOCK}.${devindex}`;
+}
+
 /** What the superblock says, from the open file; MEMORY_ERROR where the kernel cannot reach it. */
 export function readSuperblockFile(fd: number, pool: string): Superblock {
   using memory = Mapping.adopt(fd, `superblock of pool ${pool}`, {
@@ -69,6 +74,27 @@ export class MetaMemory implements SharedMemory {
     );
   }
 
+  /**
+   * The same for who formats the device: there is no superblock yet, and the log's file is as long
+   * as any log may be.
+   */
+  static whole(
+    superblockFd: number,
+    logFd: number,
+    device: string,
+    { logBytes, lengthBytes }: { readonly logBytes: number; readonly lengthBytes: number },
+  ): MetaMemory {
+    const options = { writable: true, lengthBytes: LOG_OFFSET };
+    const superblock = Mapping.adopt(superblockFd, `superblock of ${device}`, options);
+    try {
+      const log = Mapping.adopt(logFd, `log of ${device}`, { ...options, lengthBytes: logBytes });
+      return new MetaMemory(superblock, log, lengthBytes);
+    } catch (error) {
+      superblock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
   /** The superblock's mapping becomes its own, or is closed when the log cannot be mapped. */
   static #over(superblock: Mapping, mapLog: (lengthBytes: number) => Mapping): MetaMemory {
     try {
@@ -95,9 +121,14 @@ export class MetaMemory implements SharedMemory {
     memory.publish(at, value);
   }
 
+  /** Of a range that goes on behind the log, what is mapped. */
   flush(offset: number, lengthBytes: number): void {
-    const { memory, at } = this.#place(offset);
-    memory.flush(at, lengthBytes);
+    const end = Math.min(offset + lengthBytes, LOG_OFFSET + this.#log.lengthBytes);
+    if (offset < LOG_OFFSET) {
+      this.#superblock.flush(offset, Math.min(end, LOG_OFFSET) - offset);
+    }
+    const from = Math.max(offset, LOG_OFFSET);
+    if (end > from) this.#log.flush(from - LOG_OFFSET, end - from);
   }
 
   /** Idempotent. */

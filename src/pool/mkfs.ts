@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Fault, isFault } from '../base/errors.ts';
-import { formatSize, isPowerOfTwo, MiB } from '../base/numbers.ts';
+import { formatSize, isPowerOfTwo, MiB, roundDown } from '../base/numbers.ts';
 import {
   decodeLogHeader,
   encodeLogHeader,
@@ -68,17 +68,45 @@ export function mkfs(memory: SharedMemory, options: MkfsOptions): Superblock {
     deviceSizeBytes: memory.lengthBytes,
     deviceName: options.deviceName,
   };
-  const image = encodeSuperblock(superblock);
   const lastIndex = logCapacity(logLengthBytes) - 1;
+  const header = { logLengthBytes, lastIndex, nextSeqnum: 0, nextIndex: 0 };
+  format(memory, superblock, encodeLogHeader(header));
+  return superblock;
+}
+
+/**
+ * Makes the memory a secondary device of a pool, in the same order; where a log would be there is
+ * none. Faults as `mkfs`. A device that this was cut short on is blank for the next try.
+ */
+export function formatSecondary(memory: SharedMemory, superblock: Superblock, force = false): void {
+  const neededBytes = 2 * ALLOC_UNIT_BYTES;
+  if (memory.lengthBytes < neededBytes) {
+    throw tooSmall(memory.lengthBytes, 'a device of a pool', neededBytes);
+  }
+  if (!force) refuseOccupied(memory);
+  format(memory, superblock, new Uint8Array(LOG_HEADER_BYTES));
+}
+
+function format(memory: SharedMemory, superblock: Superblock, logHeader: Uint8Array): void {
+  const image = encodeSuperblock(superblock);
   flushWriters(memory);
   memory.publish(0, 0n);
-  memory.write(
-    LOG_OFFSET,
-    encodeLogHeader({ logLengthBytes, lastIndex, nextSeqnum: 0, nextIndex: 0 }),
-  );
+  memory.write(LOG_OFFSET, logHeader);
   memory.write(MAGIC_BYTES, image.subarray(MAGIC_BYTES));
   memory.publish(0, new DataView(image.buffer).getBigUint64(0, true));
-  return superblock;
+}
+
+function tooSmall(deviceBytes: number, what: string, neededBytes: number): Fault {
+  return new Fault(
+    'INVALID',
+    `device: has ${formatSize(deviceBytes)} (${deviceBytes} bytes), ${what} ` +
+      `needs at least ${formatSize(neededBytes)} (${neededBytes} bytes); give a larger device`,
+  );
+}
+
+/** How much behind the superblock formatting may touch: an old log, or the new one. */
+export function logSpaceBytes(deviceBytes: number): number {
+  return Math.min(MAX_LOG_BYTES, roundDown(deviceBytes - LOG_OFFSET, ALLOC_UNIT_BYTES));
 }
 
 /**
@@ -100,11 +128,7 @@ function checkGeometry(deviceBytes: number, logLengthBytes: number): void {
   }
   const neededBytes = LOG_OFFSET + logLengthBytes + ALLOC_UNIT_BYTES;
   if (deviceBytes < neededBytes) {
-    throw new Fault(
-      'INVALID',
-      `device: has ${formatSize(deviceBytes)} (${deviceBytes} bytes), a pool with this log ` +
-        `needs at least ${formatSize(neededBytes)} (${neededBytes} bytes); give a larger device`,
-    );
+    throw tooSmall(deviceBytes, 'a pool with this log', neededBytes);
   }
 }
 
@@ -127,10 +151,9 @@ function describeContent(memory: SharedMemory): string | undefined {
     if (error.code !== 'NOT_FAMFS') return `a famfs superblock (${error.message})`;
   }
   const log = memory.read(LOG_OFFSET, LOG_HEADER_BYTES);
-  if (isZero(log)) return recognise(start);
   // An mkfs that was cut short leaves the rest of a superblock, of the old one or of its own.
   if (isZero(start.subarray(0, MAGIC_BYTES))) start.fill(0, 0, SUPERBLOCK_BYTES);
-  return recognise(start) ?? describeOrphanLog(log);
+  return recognise(start) ?? (isZero(log) ? undefined : describeOrphanLog(log));
 }
 
 function isZero(bytes: Uint8Array): boolean {

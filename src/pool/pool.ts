@@ -1,4 +1,6 @@
-import { Fault } from '../base/errors.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fault, isFault } from '../base/errors.ts';
 import type { Node } from '../format/namespace.ts';
 import type { Replica } from '../format/replica.ts';
 import type { Superblock } from '../format/superblock.ts';
@@ -6,14 +8,27 @@ import { Mapping } from '../native/mapping.ts';
 import { DeviceLock } from './device-lock.ts';
 import { LogFollower } from './log-follower.ts';
 import { LogWriter, type Plan } from './log-writer.ts';
+import { META_DIRECTORY } from './meta-memory.ts';
 import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
 import type { Remnant } from './recovery.ts';
+import {
+  type GivenDevice,
+  openSecondary,
+  type SecondaryDevice,
+  secondariesOfMount,
+} from './secondary-devices.ts';
 
 export interface PoolOptions {
   /** The name that users know the pool by: in StorageClass parameters and messages. */
   readonly name: string;
   /** Path of the primary device, of the file that stands for it, or of a mount of the pool. */
   readonly device: string;
+  /** What the primary must have in its superblock, where it was looked for by that. */
+  readonly deviceUuid?: string;
+  /** The other devices that this host has, by devindex from 1 on. A mount knows its own. */
+  readonly secondaries?: readonly GivenDevice[];
+  /** Told of each that cannot be used: the pool is opened without it. Default: that is a fault. */
+  readonly onDeviceProblem?: (message: string) => void;
   readonly writable: boolean;
   /** This writer's identity. Without one, or with another than the master's, nothing appends. */
   readonly systemUuid?: string;
@@ -32,13 +47,22 @@ export class Pool implements Disposable {
   readonly #writer: LogWriter;
   readonly #lock: DeviceLock;
   readonly #systemUuid: string | undefined;
+  readonly #secondaries = new Map<number, SecondaryDevice>();
+  readonly #deviceProblems = new Map<number, string>();
 
   private constructor(options: PoolOptions, memory: PoolMemory) {
     this.name = options.name;
     this.device = options.device;
     this.#memory = memory;
     this.#systemUuid = options.systemUuid;
-    this.#follower = new LogFollower(memory, options.onRemove);
+    const secondaries = options.secondaries ?? [];
+    this.#follower = new LogFollower(memory, options.onRemove, 1 + secondaries.length);
+    const { deviceUuid: wanted = this.superblock.deviceUuid } = options;
+    if (wanted !== this.superblock.deviceUuid) {
+      const text = `has the device uuid ${this.superblock.deviceUuid}, not ${wanted}`;
+      throw new Fault('PRECONDITION', `superblock: ${text}; give its path, if it is the right one`);
+    }
+    this.#openSecondaries(secondaries, options);
     this.#lock = new DeviceLock(options.device);
     this.#writer = new LogWriter(
       this.#follower,
@@ -51,7 +75,10 @@ export class Pool implements Disposable {
 
   /** Maps the device, or the files of a mount, and replays the log. Faults name both. */
   static open(options: PoolOptions): Pool {
-    return Pool.over(options, openPoolMemory(options.device, { writable: options.writable }));
+    const { device, writable } = options;
+    const meta = join(device, META_DIRECTORY);
+    const secondaries = existsSync(meta) ? secondariesOfMount(meta) : (options.secondaries ?? []);
+    return Pool.over({ ...options, secondaries }, openPoolMemory(device, { writable }));
   }
 
   /** As `open`, over memory that is mapped already and becomes the pool's own. */
@@ -83,7 +110,18 @@ export class Pool implements Disposable {
 
   /** The mapping of a device of the pool, or undefined where this host has not opened it. */
   memoryOf(devindex: number): Mapping | undefined {
-    return devindex === 0 && this.#memory instanceof Mapping ? this.#memory : undefined;
+    if (devindex > 0) return this.#secondaries.get(devindex)?.memory;
+    return this.#memory instanceof Mapping ? this.#memory : undefined;
+  }
+
+  /** Where a device of the pool is on this host, or undefined where this host has it not. */
+  pathOf(devindex: number): string | undefined {
+    return devindex === 0 ? this.device : this.#secondaries.get(devindex)?.path;
+  }
+
+  /** Why a device that was given cannot be used here, by devindex. */
+  get deviceProblems(): ReadonlyMap<number, string> {
+    return this.#deviceProblems;
   }
 
   /** Applies what was appended since, by anybody; returns the log position. */
@@ -122,6 +160,29 @@ export class Pool implements Disposable {
 
   [Symbol.dispose](): void {
     this.#lock[Symbol.dispose]();
+    this.#closeSecondaries();
     this.#memory[Symbol.dispose]();
+  }
+
+  #openSecondaries(secondaries: readonly GivenDevice[], options: PoolOptions): void {
+    const { writable, onDeviceProblem } = options;
+    for (const [at, given] of secondaries.entries()) {
+      const devindex = at + 1;
+      try {
+        const device = openSecondary(given, devindex, this.fsUuid, this.replica, { writable });
+        if (device !== undefined) this.#secondaries.set(devindex, device);
+      } catch (error) {
+        if (onDeviceProblem === undefined || !isFault(error)) {
+          this.#closeSecondaries();
+          throw error;
+        }
+        this.#deviceProblems.set(devindex, error.message);
+        onDeviceProblem(error.message);
+      }
+    }
+  }
+
+  #closeSecondaries(): void {
+    for (const { memory } of this.#secondaries.values()) memory?.[Symbol.dispose]();
   }
 }

@@ -71,6 +71,7 @@ describe('a pool, from mkfs to rm', () => {
       device,
       superblock: expect.objectContaining({ fsUuid: UUID, deviceSizeBytes: 64 * MiB }),
       log: { entries: 0, capacity: 15420 },
+      devices: [{ deviceUuid: expect.any(String), sizeBytes: 64 * MiB, path: device }],
       files: 0,
       directories: 0,
       allocatedBytes: 0,
@@ -262,7 +263,7 @@ describe('create', () => {
       ['g', '--size', '1G'],
       /^1 famfs-csi: pool: no room for 1073741824 bytes .* is 54525952 bytes/,
     ],
-    [['g', '--strips', '2'], /^2 famfs-csi: interleaving: 2 buckets of this device would have/],
+    [['g', '--strips', '2'], /^2 famfs-csi: interleaving: of 2 buckets the smallest has 32 MiB/],
     [['g', '--system-uuid', UUID], /^1 famfs-csi: pool .*: its master is [0-9a-f-]{36}, this writ/],
   ])('%j is refused', (args, message) => {
     const size = args.includes('--size') ? [] : ['--size', '2M'];

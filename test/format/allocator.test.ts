@@ -53,10 +53,19 @@ class Used {
 interface Pool {
   readonly space: FreeSpace;
   readonly used: Used;
+  /** Devices that new files may be on. */
+  readonly open: number;
 }
 
-function poolOf(...devices: readonly (readonly [start: number, sizeBytes: number])[]): Pool {
-  const pool = { space: new FreeSpace(), used: new Used() };
+type DeviceRange = readonly [start: number, sizeBytes: number];
+
+/** A pool whose primary device alone is open. */
+function poolOf(...devices: readonly DeviceRange[]): Pool {
+  return openPool(1, ...devices);
+}
+
+function openPool(open: number, ...devices: readonly DeviceRange[]): Pool {
+  const pool = { space: new FreeSpace(open), used: new Used(), open };
   for (const [start, sizeBytes] of devices) {
     pool.space.addDevice(start, sizeBytes);
     pool.used.addDevice(start, sizeBytes);
@@ -65,18 +74,22 @@ function poolOf(...devices: readonly (readonly [start: number, sizeBytes: number
 }
 
 /** Finds and takes memory for a file, and checks it against the bitmap. */
-function allocate({ space, used }: Pool, layout: Layout, sizeBytes: number): readonly Extent[] {
+function allocate(pool: Pool, layout: Layout, sizeBytes: number): readonly Extent[] {
+  const { space, used, open } = pool;
   const fmap = space.find(layout, sizeBytes);
   const extents = fmapExtents(fmap);
   expect(fmapCapacity(fmap)).toBeGreaterThanOrEqual(sizeBytes);
   if (!isStriped(layout) || sizeBytes < layout.chunkBytes) {
     const lengthBytes = Math.ceil(sizeBytes / UNIT) * UNIT;
-    // The primary only, however much is free on others: no host opens those yet.
-    const offset = used.firstFit(0, lengthBytes, 0, 2 ** 50);
-    expect(fmap).toEqual({ type: 'simple', extents: [{ devindex: 0, offset, lengthBytes }] });
+    // Never on a device that is not open, however much is free there.
+    const fits = Array.from({ length: open }, (_, devindex) => {
+      return { devindex, offset: used.firstFit(devindex, lengthBytes, 0, 2 ** 50), lengthBytes };
+    });
+    const first = fits.find(({ offset }) => offset !== undefined);
+    expect(fmap).toEqual({ type: 'simple', extents: [first] });
   } else {
     expect(fmap).toMatchObject({ type: 'interleaved', chunkBytes: layout.chunkBytes });
-    expectStrips(used, layout, sizeBytes, extents);
+    expectStrips(pool, layout, sizeBytes, extents);
   }
   for (const extent of extents) {
     used.take(extent);
@@ -89,18 +102,39 @@ function allocate({ space, used }: Pool, layout: Layout, sizeBytes: number): rea
 }
 
 /** The strips are as long as the formula says, each the first fit of a bucket of its own. */
-function expectStrips(used: Used, layout: Striped, sizeBytes: number, strips: readonly Extent[]) {
+function expectStrips(pool: Pool, layout: Striped, sizeBytes: number, strips: readonly Extent[]) {
+  const { used, open } = pool;
   const { strips: count, buckets, chunkBytes } = layout;
-  const deviceBytes = (used.devices[0]?.length ?? 0) * UNIT;
-  const bucketBytes = Math.floor(deviceBytes / buckets / UNIT) * UNIT;
+  const sizes = used.devices.slice(0, open).map(({ length }) => length * UNIT);
+  const bucketBytes = cut(sizes, buckets).map((parts, at) => {
+    return Math.floor((sizes[at] ?? 0) / parts / UNIT) * UNIT;
+  });
   const lengthBytes = Math.ceil(sizeBytes / (count * chunkBytes)) * chunkBytes;
-  expect(strips.length).toBe(count);
-  expect(new Set(strips.map(({ offset }) => Math.floor(offset / bucketBytes))).size).toBe(count);
-  for (const strip of strips) {
-    const from = Math.floor(strip.offset / bucketBytes) * bucketBytes;
-    const offset = used.firstFit(0, lengthBytes, from, from + bucketBytes);
-    expect(strip).toEqual({ devindex: 0, offset, lengthBytes });
+  const places = strips.map(({ devindex, offset }) => {
+    return [devindex, Math.floor(offset / (bucketBytes[devindex] ?? 0))] as const;
+  });
+  expect(new Set(places.map(String)).size).toBe(count);
+  for (const [at, strip] of strips.entries()) {
+    const [devindex, bucket] = places[at] ?? [0, 0];
+    const bytes = bucketBytes[devindex] ?? 0;
+    const offset = used.firstFit(devindex, lengthBytes, bucket * bytes, (bucket + 1) * bytes);
+    expect(strip).toEqual({ devindex, offset, lengthBytes });
   }
+}
+
+/** Parts of each device, of all the ways to cut them the one with the largest smallest part. */
+function cut(sizes: readonly number[], count: number): readonly number[] {
+  const ways = (left: number, devices: number): number[][] => {
+    if (devices === 1) return [[left]];
+    return Array.from({ length: left + 1 }, (_, first) =>
+      ways(left - first, devices - 1).map((rest) => [first, ...rest]),
+    ).flat();
+  };
+  const smallest = (parts: readonly number[]) =>
+    Math.min(...parts.map((n, at) => (n === 0 ? Infinity : (sizes[at] ?? 0) / n)));
+  const all = ways(count, sizes.length);
+  const most = Math.max(...all.map(smallest));
+  return all.find((parts) => smallest(parts) === most) ?? [];
 }
 
 const layouts = fc.oneof(
@@ -141,10 +175,49 @@ describe('allocator', () => {
     );
   });
 
+  test('fills every device that is open, and none that is not', () => {
+    const devices = [
+      [10 * MiB, 5 * GiB + 6 * MiB],
+      [2 * MiB, 3 * GiB + 2 * MiB],
+      [2 * MiB, 7 * GiB - 4 * MiB],
+      [2 * MiB, 9 * GiB],
+    ] as const;
+    const used = new Set<number>();
+    const striped = (todo: readonly (readonly [Layout, number])[]) => {
+      const pool = openPool(3, ...devices);
+      fill(pool, todo);
+      pool.used.devices.forEach((units, at) => {
+        if (units.subarray(5).includes(1)) used.add(at);
+      });
+    };
+    fc.assert(fc.property(files, striped), { numRuns: 60 });
+    expect([...used].sort()).toEqual([0, 1, 2]);
+  });
+
+  test('puts the strips of a file on different devices, as far as that makes room', () => {
+    const equal = openPool(2, [10 * MiB, 4 * GiB], [2 * MiB, 4 * GiB]);
+    const strips = allocate(equal, { strips: 2, buckets: 2, chunkBytes: UNIT }, 8 * MiB);
+    expect(strips.map(({ devindex }) => devindex)).toEqual([0, 1]);
+    // A small device would make all strips short.
+    const unequal = openPool(2, [10 * MiB, 16 * GiB], [2 * MiB, GiB]);
+    const apart = allocate(unequal, { strips: 2, buckets: 2, chunkBytes: UNIT }, 8 * MiB);
+    expect(apart.map(({ devindex }) => devindex)).toEqual([0, 0]);
+  });
+
+  test('goes on to the next device with what the primary has no room for', () => {
+    const pool = openPool(2, [10 * MiB, 30 * MiB], [2 * MiB, 64 * MiB]);
+    expect(pool.space.largestFreeBytes).toBe(62 * MiB);
+    const devices = [20 * MiB, 2 * MiB, 60 * MiB].map(
+      (sizeBytes) => allocate(pool, CONTIGUOUS, sizeBytes)[0]?.devindex,
+    );
+    expect(devices).toEqual([0, 1, 1]);
+    expect(caught(() => pool.space.find(CONTIGUOUS, 1)).code).toBe('NO_SPACE');
+  });
+
   test('finds room for the largest size it names, and not for one byte more', () => {
     fc.assert(
       fc.property(files, layouts, (todo, layout) => {
-        const pool = poolOf([10 * MiB, 7 * GiB + 6 * MiB]);
+        const pool = openPool(2, [10 * MiB, 7 * GiB + 6 * MiB], [2 * MiB, 2 * GiB]);
         fill(pool, todo);
         const largest = pool.space.largestAllocatable(layout);
         const { code, message } = caught(() => pool.space.find(layout, largest + 1));
@@ -203,7 +276,11 @@ describe('allocator', () => {
     ['no number of strips', { strips: Number.NaN }, /found NaN strips/],
     ['fewer buckets than strips', { buckets: 3 }, /found 3 buckets, expected 4/],
     ['65 buckets', { buckets: 65 }, /found 65 buckets, expected 4 \(the strips\) to 64/],
-    ['buckets under 1 GiB', { buckets: 9 }, /910 MiB each, .* at most 8 here; use fewer/],
+    [
+      'buckets under 1 GiB',
+      { buckets: 9 },
+      /the smallest has 910 MiB, .* at most 8 here; use fewer/,
+    ],
   ])('refuses %s as INVALID, at whatever size', (_, change, message) => {
     const { space } = poolOf([10 * MiB, 8 * GiB]);
     const layout = { strips: 4, buckets: 4, chunkBytes: UNIT, ...change };

@@ -4,7 +4,17 @@ import { type Extent, fmapExtents } from '../../src/format/extents.ts';
 import { encodeLogEntry, type NewEntry } from '../../src/format/log-entry.ts';
 import type { DirectoryNode, Node } from '../../src/format/namespace.ts';
 import type { Replica } from '../../src/format/replica.ts';
-import { DATA, fileAt, mkdir, remove, replicaOf, SUPERBLOCK, UNIT } from './entries.ts';
+import {
+  DATA,
+  daxdev,
+  deviceUuid,
+  fileAt,
+  mkdir,
+  remove,
+  replicaOf,
+  SUPERBLOCK,
+  UNIT,
+} from './entries.ts';
 
 const superblock = { ...SUPERBLOCK, deviceSizeBytes: DATA + 100 * UNIT };
 const SECOND_BYTES = 60 * UNIT;
@@ -44,10 +54,12 @@ const file: fc.Arbitrary<NewEntry> = fc
   });
 const directory = path.map((path) => mkdir(path));
 const deletion = fc.tuple(path, fc.nat(20)).map(([path, target]) => remove(path, target));
-const device = fc.constantFrom(1, 1, 0, 2).map((devindex): NewEntry => {
-  const deviceUuid = SUPERBLOCK.fsUuid;
-  return { type: 'add-daxdev', sizeBytes: SECOND_BYTES, deviceUuid, devindex };
-});
+const device = fc
+  .tuple(fc.constantFrom(1, 1, 0, 2), fc.constantFrom(0, 1, 2, 3))
+  .map(([devindex, which]): NewEntry => {
+    const uuid = which === 0 ? SUPERBLOCK.deviceUuid : deviceUuid(which);
+    return { ...daxdev(devindex, SECOND_BYTES), deviceUuid: uuid };
+  });
 const entry = fc.oneof(
   { weight: 12, arbitrary: file },
   { weight: 4, arbitrary: directory },
@@ -69,8 +81,11 @@ const logs = fc.array(fc.tuple(entry, fc.nat(3)), { maxLength: 40, size: 'max' }
 /** Parts of each device: 1 where an entry names them, once the device is there. */
 function namedParts(log: readonly NewEntry[], replica: Replica): Uint8Array[] {
   const devices = [new Uint8Array(superblock.deviceSizeBytes / PART).fill(1, 0, DATA / PART)];
+  const uuids = [superblock.deviceUuid];
   for (const each of log) {
-    if (each.type === 'add-daxdev' && each.devindex === devices.length) {
+    const isNext = each.type === 'add-daxdev' && each.devindex === devices.length;
+    if (isNext && !uuids.includes(each.deviceUuid)) {
+      uuids.push(each.deviceUuid);
       devices.push(new Uint8Array(SECOND_BYTES / PART).fill(1, 0, UNIT / PART));
     }
     if (each.type !== 'file') continue;
@@ -78,7 +93,7 @@ function namedParts(log: readonly NewEntry[], replica: Replica): Uint8Array[] {
       devices[devindex]?.fill(1, offset / PART, (offset + lengthBytes) / PART);
     }
   }
-  expect(replica.space.deviceCount).toBe(devices.length);
+  expect(replica.devices.map(({ deviceUuid: uuid }) => uuid)).toEqual(uuids);
   return devices;
 }
 

@@ -1,6 +1,7 @@
 import { GiB, MiB } from '../../src/base/numbers.ts';
 import type { Extent } from '../../src/format/extents.ts';
 import {
+  type AddDaxdevEntry,
   type DeleteEntry,
   encodeLogEntry,
   type FileEntry,
@@ -41,6 +42,15 @@ export function fileAt(path: string, ...extents: readonly Extent[]): FileEntry {
   const sizeBytes = extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const fmap = { type: 'simple', extents } as const;
   return { type: 'file', path, sizeBytes, flags: 2, uid: 0, gid: 0, mode: 0o644, fmap };
+}
+
+/** The uuid of a test's device of that index. */
+export function deviceUuid(devindex: number): string {
+  return `00000000-0000-4000-9000-${String(devindex).padStart(12, '0')}`;
+}
+
+export function daxdev(devindex: number, sizeBytes = GiB): AddDaxdevEntry {
+  return { type: 'add-daxdev', sizeBytes, deviceUuid: deviceUuid(devindex), devindex };
 }
 
 export function remove(path: string, targetIndex: number): DeleteEntry {

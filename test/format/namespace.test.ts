@@ -5,7 +5,7 @@ import type { NewEntry } from '../../src/format/log-entry.ts';
 import { type DirectoryNode, Namespace } from '../../src/format/namespace.ts';
 import type { Replica } from '../../src/format/replica.ts';
 import { caught } from '../support/caught.ts';
-import { DATA, file, fileAt, mkdir, remove, replicaOf, SUPERBLOCK, UNIT } from './entries.ts';
+import { DATA, daxdev, file, fileAt, mkdir, remove, replicaOf, UNIT } from './entries.ts';
 
 /** Two names whose hashes agree in the 51 bits that a directory's inode number has room for. */
 const COLLIDING = ['dir-3qlqa', 'dir-1bqwc3'] as const;
@@ -54,7 +54,7 @@ describe('inode number', () => {
       lengthBytes: UNIT,
     }));
     const replica = replicaOf([
-      { type: 'add-daxdev', sizeBytes: GiB, deviceUuid: SUPERBLOCK.fsUuid, devindex: 1 },
+      daxdev(1),
       file('a', 3),
       fileAt('b', other, { devindex: 0, offset: DATA + 5 * UNIT, lengthBytes: UNIT }),
       { ...file('c', 0), fmap: { type: 'interleaved', chunkBytes: UNIT, strips } },
@@ -68,9 +68,7 @@ describe('inode number', () => {
 
   test('of a file stays below those of directories, at the end of the last device too', () => {
     const devices = Array.from({ length: 63 }, (_, at): NewEntry => {
-      const deviceUuid = SUPERBLOCK.fsUuid;
-      const sizeBytes = at < 62 ? GiB : 4096 * TiB; // together below 2^53
-      return { type: 'add-daxdev', sizeBytes, deviceUuid, devindex: at + 1 };
+      return daxdev(at + 1, at < 62 ? GiB : 4096 * TiB); // together below 2^53
     });
     const last = { devindex: 63, offset: 4096 * TiB - UNIT, lengthBytes: UNIT };
     const replica = replicaOf([...devices, fileAt('a', last), mkdir('d')]);

@@ -7,6 +7,8 @@ import { caught } from '../support/caught.ts';
 import { sealed, withU64 } from './arbitraries.ts';
 import {
   DATA,
+  daxdev,
+  deviceUuid,
   file,
   fileAt,
   mkdir,
@@ -21,10 +23,6 @@ const END = SUPERBLOCK.deviceSizeBytes;
 
 function extent(offset: number, lengthBytes: number, devindex = 0): Extent {
   return { devindex, offset, lengthBytes };
-}
-
-function daxdev(devindex: number, sizeBytes = GiB): NewEntry {
-  return { type: 'add-daxdev', sizeBytes, deviceUuid: SUPERBLOCK.fsUuid, devindex };
 }
 
 function striped(strips: readonly Extent[], chunkBytes: number, sizeBytes = 1): NewEntry {
@@ -105,6 +103,7 @@ describe('replay', () => {
     ['a device again', daxdev(0), 'DAXDEV_INDEX'],
     ['a device with no room', daxdev(1, UNIT), 'DAXDEV_SIZE'],
     ['a device of 2^53', patched(NEXT, daxdev(1), 16, 2n ** 53n), 'DAXDEV_SIZE'],
+    ['the primary', { ...daxdev(1), deviceUuid: SUPERBLOCK.deviceUuid }, 'DAXDEV_UUID'],
   ])('rejects and reports %s, and goes on', (_, entry, code) => {
     const replica = replicaOf([...BEFORE, entry, mkdir('good')]);
     expect(problemsOf(replica)).toEqual([`${NEXT} ${code}`]);
@@ -163,6 +162,17 @@ describe('replay', () => {
     const replica = replicaOf([entry], { superblock });
     expect(problemsOf(replica)).toEqual([]);
     expect(usedUnits(replica)).toEqual([0]);
+  });
+
+  test('knows its devices, and gives none of them a second index', () => {
+    const again = { ...daxdev(2), deviceUuid: deviceUuid(1) };
+    const replica = replicaOf([daxdev(1), again, daxdev(2, 2 * GiB)]);
+    expect(problemsOf(replica)).toEqual(['1 DAXDEV_UUID']);
+    expect(replica.devices).toEqual([
+      { deviceUuid: SUPERBLOCK.deviceUuid, sizeBytes: SUPERBLOCK.deviceSizeBytes },
+      { deviceUuid: deviceUuid(1), sizeBytes: GiB },
+      { deviceUuid: deviceUuid(2), sizeBytes: 2 * GiB },
+    ]);
   });
 
   test('takes 64 devices and no more', () => {

@@ -5,6 +5,7 @@ import { GiB, MiB } from '../../src/base/numbers.ts';
 import {
   decodeSuperblock,
   encodeSuperblock,
+  FLAG_SECONDARY,
   SUPERBLOCK_BYTES,
   type Superblock,
 } from '../../src/format/superblock.ts';
@@ -70,6 +71,13 @@ describe('superblock', () => {
     expect(span(fields.deviceName)).toEqual([136, 147]);
     expect(span(fields.none)).toEqual([108, 199]); // pad, unused uuid, what follows the name's NUL
     expect(Object.keys(fields).length).toBe(4);
+  });
+
+  test('of a secondary device says how long the log is, which is not on it', () => {
+    const secondary = { ...VALID, flags: FLAG_SECONDARY, deviceSizeBytes: 4 * MiB };
+    expect(decodeSuperblock(encodeSuperblock(secondary))).toEqual(secondary);
+    const primary = { ...secondary, flags: 0 };
+    expect(caught(() => decodeSuperblock(encodeSuperblock(primary))).code).toBe('CORRUPT');
   });
 
   test('rejects a zeroed device as NOT_FAMFS, not as CORRUPT', () => {

@@ -56,6 +56,7 @@ export class Author {
   readonly #directories: Named[];
   readonly #files: Named[];
   readonly #devices: { from: number; sizeBytes: number }[];
+  #lastUuid: Uint8Array | undefined;
   readonly #places: Place[] = [];
   #index: number;
 
@@ -260,7 +261,13 @@ export class Author {
       UNIT_BYTES * 2 ** random.between(9, 30),
     ]);
     setWord(bytes, DAXDEV.size, sizeBytes);
-    bytes.set(random.bytes(16), DAXDEV.uuid[0]);
+    if (this.#lastUuid !== undefined && random.oneIn(10)) {
+      bytes.set(this.#lastUuid, DAXDEV.uuid[0]); // is refused: no device comes of it
+      setHalf(bytes, DAXDEV.index, this.#devices.length);
+      return bytes;
+    }
+    this.#lastUuid = random.bytes(16);
+    bytes.set(this.#lastUuid, DAXDEV.uuid[0]);
     setHalf(bytes, DAXDEV.index, this.#devices.length);
     this.#devices.push({ from: UNIT_BYTES, sizeBytes });
     return bytes;

@@ -50,6 +50,8 @@ export interface ModelDevice {
   /** Files may have [start, sizeBytes). */
   readonly start: number;
   readonly sizeBytes: number;
+  /** In hexadecimal. */
+  readonly uuid: string;
   /** What any entry named of it, taken or rejected. */
   readonly used: RangeSet;
 }
@@ -69,6 +71,10 @@ function word(bytes: Uint8Array, [at]: FieldAt): bigint {
 
 function half(bytes: Uint8Array, [at]: FieldAt): number {
   return viewOf(bytes).getUint32(at, true);
+}
+
+function textOf(bytes: Uint8Array, [at, length]: FieldAt): string {
+  return Buffer.from(bytes.subarray(at, at + length)).toString('hex');
 }
 
 function isSealed(bytes: Uint8Array, crc: FieldAt): boolean {
@@ -92,8 +98,19 @@ export function modelSuperblock(
   if (unit !== 4096n && unit !== BigInt(UNIT_BYTES)) return undefined;
   if (word(bytes, SB.logOffset) !== BigInt(LOG_START)) return undefined;
   if (!isPowerOf2(logLength) || logLength < 0x80_0000n || device >= MAX) return undefined;
-  if (device < BigInt(LOG_START) + logLength) return undefined;
+  // The log of a secondary device's pool is on another device.
+  if (!isSecondary(bytes) && device < BigInt(LOG_START) + logLength) return undefined;
   return { logBytes: Number(logLength), unitBytes: Number(unit), deviceBytes: Number(device) };
+}
+
+function isSecondary(superblock: Uint8Array): boolean {
+  return half(superblock, SB.flags) === 2;
+}
+
+/** What a pool can be opened by: the superblock of a primary device. */
+export function modelPrimary(bytes: Uint8Array): ReturnType<typeof modelSuperblock> {
+  const geometry = modelSuperblock(bytes);
+  return geometry === undefined || isSecondary(bytes) ? undefined : geometry;
 }
 
 /** next_index of a log header that a reader must take, or undefined where it must refuse. */
@@ -131,7 +148,8 @@ export class Model {
     this.capacity = capacityOf(logBytes);
     this.nextIndex = next;
     const start = LOG_START + logBytes;
-    this.devices = [{ start, sizeBytes: geometry.deviceBytes, used: new RangeSet() }];
+    const uuid = textOf(image.superblock, SB.deviceUuid);
+    this.devices = [{ start, sizeBytes: geometry.deviceBytes, uuid, used: new RangeSet() }];
     const nothing = new Uint8Array(SLOT_BYTES);
     for (let index = 0; index < next && !this.damaged; index++) {
       this.#entry(image.entries[index] ?? nothing);
@@ -140,7 +158,7 @@ export class Model {
 
   /** The pool of an image, or undefined where opening it must fail. */
   static of(image: LogImage): Model | undefined {
-    const geometry = modelSuperblock(image.superblock);
+    const geometry = modelPrimary(image.superblock);
     const header = modelHeader(image.header);
     if (geometry === undefined || geometry.logBytes !== header?.logBytes) return undefined;
     if (geometry.deviceBytes > image.memoryBytes) return undefined;
@@ -227,8 +245,10 @@ export class Model {
     // A pool's memory is counted in numbers: all of it together is below 2^53.
     const all = this.devices.reduce((sum, { sizeBytes }) => sum + BigInt(sizeBytes), size);
     if (size <= BigInt(UNIT_BYTES) || all >= MAX) reasons.add('DAXDEV_SIZE');
+    const uuid = textOf(bytes, DAXDEV.uuid);
+    if (this.devices.some((other) => other.uuid === uuid)) reasons.add('DAXDEV_UUID');
     if (reasons.size > 0) return;
-    this.devices.push({ start: UNIT_BYTES, sizeBytes: Number(size), used: new RangeSet() });
+    this.devices.push({ start: UNIT_BYTES, sizeBytes: Number(size), uuid, used: new RangeSet() });
   }
 
   #owner(bytes: Uint8Array, fields: { uid: FieldAt; gid: FieldAt; mode: FieldAt }) {

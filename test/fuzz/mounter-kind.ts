@@ -41,7 +41,10 @@ const GOOD: readonly object[] = [
   { id: 7, ok: false, error: { code: 'NO_SPACE', message: 'm' } },
   { id: 7, ok: false, error: { code: 'constructor', message: 'm' } },
   { ...MOUNT, logPosition: 4 },
-  { keeperPid: 1, pools: [{ name: 'a', device: 'b', mountPoint: 'c', serverRestarts: 0 }] },
+  {
+    keeperPid: 1,
+    pools: [{ name: 'a', devices: [{ path: 'b' }], mountPoint: 'c', serverRestarts: 0 }],
+  },
 ];
 
 /** A line as a peer may send it: messages with a field changed, other JSON, or any text. */

@@ -27,7 +27,7 @@ describe('log header', () => {
 });
 
 describe('secondary devices', () => {
-  const uuid = '20212223-2425-4627-a829-2a2b2c2d2e2f';
+  const uuids = ['a', 'b', 'c'].map((digit) => `20212223-2425-4627-a829-2a2b2c2d2e2${digit}`);
   const deviceBytes = 2 ** 40;
   const superblock = decodeSuperblock(
     makeSuperblock({ logBytes: 2 ** 23, unitBytes: UNIT_BYTES, deviceBytes }),
@@ -36,8 +36,8 @@ describe('secondary devices', () => {
   function replayed(sizes: readonly number[]): Replica {
     const replica = new Replica(superblock);
     sizes.forEach((sizeBytes, at) => {
-      const entry = { type: 'add-daxdev', sizeBytes, deviceUuid: uuid, devindex: at + 1 } as const;
-      replica.apply(encodeLogEntry(at, entry));
+      const device = { sizeBytes, deviceUuid: uuids[at] ?? '', devindex: at + 1 };
+      replica.apply(encodeLogEntry(at, { type: 'add-daxdev', ...device }));
     });
     return replica;
   }

@@ -8,7 +8,7 @@ import { type AnyKind, anyKind } from './kind.ts';
 import { authoredImage, continuedVector, simplerImages } from './log-images.ts';
 import { replay, showImage } from './log-kinds.ts';
 import { HEADER, type LogImage, setWord } from './media.ts';
-import { Model, modelSuperblock } from './model.ts';
+import { Model, modelPrimary } from './model.ts';
 import { PatchedMemory } from './patched-memory.ts';
 import type { Random } from './random.ts';
 import { foreseen, must, mustEqual, type Tally } from './tally.ts';
@@ -51,7 +51,7 @@ function isShort({ header, entries }: LogImage): boolean {
 }
 
 function repair(image: LogImage, random: Random, tally: Tally): void {
-  if (modelSuperblock(image.superblock) === undefined) return;
+  if (modelPrimary(image.superblock) === undefined) return;
   const model = Model.of(image);
   if (model !== undefined && !model.damaged) {
     checkRecovery(new PatchedMemory(image), model.nextIndex);

@@ -9,6 +9,7 @@ import { LOG_OFFSET } from '../../src/format/log-header.ts';
 import type { Generation } from '../../src/fs/data-path.ts';
 import type { Negotiated } from '../../src/fuse/init.ts';
 import { bootThroughMount } from '../../src/mounter/boot.ts';
+import type { AssignedDevice } from '../../src/mounter/pool-devices.ts';
 import { PoolServer } from '../../src/mounter/pool-server.ts';
 import type { ServerAssignment } from '../../src/mounter/server-messages.ts';
 import type { BootRequest } from '../../src/mounter/worker-messages.ts';
@@ -50,18 +51,23 @@ export class MountedPool implements Disposable {
   server!: PoolServer;
   served!: Served;
 
-  constructor(pool: ModelPool, name: FamfsKernel) {
+  /** `devices`: what the mounter was given; the host has them all. */
+  constructor(
+    pool: ModelPool,
+    name: FamfsKernel,
+    devices: readonly AssignedDevice[] = [{ path: '/dev/dax0.0' }],
+  ) {
     this.folder = mkdtempSync(join(tmpdir(), 'famfs-mounted-'));
     mkdirSync(join(this.folder, META_DIRECTORY));
     this.write(pool);
     const host = new Host();
-    host.add('/dev/dax0.0');
+    for (const { path } of devices) host.add(path);
     // That a push kernel refuses the first map is how the mounter tells it from push2.
     this.kernel = new Kernel({ name, host, tolerate: ['simple-only'] });
     this.negotiated = agree(this.kernel, { requestDaxFmap: true });
     this.assignment = {
       pool: 'model',
-      device: '/dev/dax0.0',
+      devices,
       generation: ASSUMED[name],
       metaGid: 0,
       referencesPath: join(this.folder, 'references'),
@@ -122,7 +128,10 @@ export class MountedPool implements Disposable {
       return handle;
     };
     const facts = { ...this.assignment, ...assignment };
-    return bootThroughMount(this.folder, facts, tell, QUIET, openFile);
+    const register = (path: string, devindex: number) => {
+      this.kernel.devices.give(this.kernel.host.at(path), devindex);
+    };
+    return bootThroughMount(this.folder, facts, { tell, register, log: QUIET, openFile });
   }
 
   /** Serves until the promise is settled. */

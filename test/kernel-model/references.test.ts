@@ -178,7 +178,7 @@ class World implements Disposable {
     this.#server = new PoolServer(
       {
         pool: 'model',
-        device: join(this.#folder, 'device'),
+        devices: [{ path: join(this.#folder, 'device') }],
         generation: 'buffered',
         metaGid: 0,
         referencesPath: this.table,

@@ -20,7 +20,7 @@ describeWith([fuse], 'a mounter whose server starts and does not serve', () => {
     await using _ = await Keeper.start({
       socketPath,
       mountRoot: scratch.join('pools'),
-      pools: [{ name: 'p', device: fabric.device }],
+      pools: [{ name: 'p', devices: [fabric.device] }],
       dataPath: 'buffered',
       metaGid: 0,
       serverCommand: SILENT,

@@ -19,6 +19,18 @@ export interface GuestOptions {
   /** The host's file that is the guest's `/dev/dax0.0`, byte for byte. */
   readonly fabric: string;
   readonly fabricBytes: number;
+  /** Into how many dax devices the fabric is cut, `/dev/dax0.0` first. Default 1. */
+  readonly daxdevs?: number;
+}
+
+/** Between two devices, or the kernel would make one of them; ordinary memory of the guest. */
+const GAP_BYTES = 128 * 1024 * 1024;
+
+/** Where a guest's dax devices are in its fabric's file. */
+export function daxdevRanges(fabricBytes: number, count: number) {
+  const shareBytes = fabricBytes / count;
+  const sizeBytes = count === 1 ? shareBytes : shareBytes - GAP_BYTES;
+  return Array.from({ length: count }, (_, at) => ({ offset: at * shareBytes, sizeBytes }));
 }
 
 export interface ProgramResult {
@@ -125,12 +137,15 @@ export class Guest implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  #arguments({ name, kernel, rootFileSystem, fabric, fabricBytes }: GuestOptions): string[] {
+  #arguments(options: GuestOptions): string[] {
+    const { name, kernel, rootFileSystem, fabric, fabricBytes } = options;
     // The fabric begins at 4 GiB, behind exactly 2 GiB of the guest's own memory; there the command
     // line reserves it, as firmware would, and the kernel makes /dev/dax0.0 of it.
     const own = 2 * GiB;
     const fabricAt = 4 * GiB;
-    const memmap = `memmap=${fabricBytes}%0x${fabricAt.toString(16)}-1+0xefffffff`;
+    const reserved = daxdevRanges(fabricBytes, options.daxdevs ?? 1).map((range) => {
+      return `memmap=${range.sizeBytes}%0x${(fabricAt + range.offset).toString(16)}-1+0xefffffff`;
+    });
     return [
       ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-machine', 'q35'],
       ...['-nodefaults', '-display', 'none', '-monitor', 'none', '-no-reboot', '-nic', 'none'],
@@ -141,7 +156,7 @@ export class Guest implements AsyncDisposable {
       ...['-numa', 'node,nodeid=0,memdev=own,cpus=0-1', '-numa', 'node,nodeid=1,memdev=fabric'],
       ...['-serial', `file:${this.consolePath}`],
       ...['-kernel', kernel, '-initrd', rootFileSystem],
-      ...['-append', `console=ttyS0 panic=-1 quiet ${memmap} VM_NAME=${name}`],
+      ...['-append', `console=ttyS0 panic=-1 quiet ${reserved.join(' ')} VM_NAME=${name}`],
     ];
   }
 

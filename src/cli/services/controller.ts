@@ -9,6 +9,7 @@ import { VolumeAttachments } from '../../controller/volume-attachments.ts';
 import { Volumes } from '../../controller/volumes.ts';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
 import { startServer } from '../../csi/server.ts';
+import { devicePath } from '../../pool/device-path.ts';
 import { systemUuid } from '../../pool/identity.ts';
 import { Pool } from '../../pool/pool.ts';
 import {
@@ -37,8 +38,8 @@ export function controllerCommand(): Command {
   return userCommand('controller', 'run the CSI controller plugin')
     .requiredOption('--endpoint <socket>', 'CSI unix socket to listen on', socketArgument)
     .requiredOption(
-      '--pool <name=device>',
-      'a pool to make volumes in; repeat for more',
+      '--pool <name=devices>',
+      'a pool to make volumes in, and its devices, the primary first; repeat for more',
       collectPool,
     )
     .requiredOption('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
@@ -57,15 +58,17 @@ function nodeOption(): Option {
 async function runController(options: ControllerArguments): Promise<void> {
   const logger = serviceLog('controller', options.logLevel);
   const writer = systemUuid(options.systemUuid);
-  const pools = options.pool.map(({ name, device }) =>
-    Pool.open({
+  const pools = options.pool.map(({ name, devices }) => {
+    const [device = '', ...others] = devices.map((one) => devicePath(one));
+    return Pool.open({
       name,
       device,
+      secondaries: others.map((path) => ({ path })),
       writable: true,
       systemUuid: writer,
       onRecovery: ({ kind, index, message }) => logger.warn({ pool: name, kind, index }, message),
-    }),
-  );
+    });
+  });
   const health = new PoolHealth(pools, logger);
   health.probe();
   for (const { name, fsUuid, replica } of pools) {

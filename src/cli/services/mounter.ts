@@ -24,7 +24,11 @@ export function mounterCommand(main: string): Command {
       "unix socket for the node plugin's questions",
       socketArgument,
     )
-    .requiredOption('--pool <name=device>', 'a pool to mount; repeat for more', collectPool)
+    .requiredOption(
+      '--pool <name=devices>',
+      'a pool to mount and its devices, the primary first; repeat for more',
+      collectPool,
+    )
     .option('--mount-root <dir>', 'pools are mounted at DIR/NAME', '/var/lib/famfs/pools')
     .addOption(
       new Option('--data-path <path>', 'how pods reach the memory; auto: dax where it works')

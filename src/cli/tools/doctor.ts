@@ -3,13 +3,14 @@ import { release } from 'node:os';
 import type { Command } from 'commander';
 import { isFault, messageOf } from '../../base/errors.ts';
 import { formatSize } from '../../base/numbers.ts';
+import { FLAG_SECONDARY } from '../../format/superblock.ts';
 import { MounterClient, type MounterStatus } from '../../mounter/client.ts';
 import { type KernelVerdict, probeKernel } from '../../mounter/probe.ts';
 import { addon } from '../../native/addon.ts';
 import { Mapping } from '../../native/mapping.ts';
 import { usersOf } from '../../native/proc.ts';
 import { type Daxdev, Daxdevs } from '../../pool/daxdevs.ts';
-import { readSuperblock } from '../../pool/log-follower.ts';
+import { superblockOn } from '../../pool/secondary-devices.ts';
 import { socketArgument } from '../options.ts';
 import { EXIT_PROBLEMS, EXIT_WRONG_USE, jsonOption, report, userCommand } from '../program.ts';
 
@@ -137,7 +138,8 @@ function contentOf({ path, driver }: Daxdev): string {
   if (driver !== 'device_dax') return driver === 'fsdev_dax' ? 'for a famfs mount' : '';
   try {
     using memory = Mapping.open(path, { writable: false });
-    return `famfs pool ${readSuperblock(memory).fsUuid}`;
+    const { fsUuid, flags } = superblockOn(path, memory);
+    return flags === FLAG_SECONDARY ? `another device of pool ${fsUuid}` : `famfs pool ${fsUuid}`;
   } catch (error) {
     return isFault(error) && error.code === 'NOT_FAMFS' ? 'no famfs pool' : messageOf(error);
   }

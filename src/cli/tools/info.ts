@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatSize } from '../../base/numbers.ts';
+import type { Pool } from '../../pool/pool.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 import { openForReading } from './pools.ts';
 
@@ -21,6 +22,7 @@ function runInfo(device: string, options: { json?: boolean }): void {
     device,
     superblock,
     log: used,
+    devices: replica.devices.map((one, at) => ({ ...one, path: pool.pathOf(at) ?? null })),
     files: namespace.fileCount,
     directories: namespace.directoryCount,
     allocatedBytes: space.allocatedBytes,
@@ -32,7 +34,7 @@ function runInfo(device: string, options: { json?: boolean }): void {
   const { omfMajor, omfMinor, systemUuid } = superblock;
   const unit = formatSize(superblock.allocUnitBytes);
   const [size, allocated, free, largest] = [
-    superblock.deviceSizeBytes,
+    space.sizeBytes,
     space.allocatedBytes,
     space.freeBytes,
     space.largestFreeBytes,
@@ -42,6 +44,7 @@ function runInfo(device: string, options: { json?: boolean }): void {
     `  format      famfs OMF ${omfMajor}.${omfMinor}, allocation unit ${unit}`,
     `  master      ${systemUuid}`,
     `  memory      ${size}: ${allocated} allocated, ${free} free, the largest piece ${largest}`,
+    ...deviceLines(pool),
     `  log         ${used.entries} of ${used.capacity} entries used`,
     `  files       ${namespace.fileCount} in ${namespace.directoryCount} directories`,
     ...(replica.damage
@@ -51,4 +54,14 @@ function runInfo(device: string, options: { json?: boolean }): void {
       ? [`  problems    ${replica.problemCount}; see famfs-csi check`]
       : []),
   ]);
+}
+
+/** Of a pool with more than its primary: which devices it has, and where they are here. */
+function deviceLines(pool: Pool): string[] {
+  const { devices } = pool.replica;
+  if (devices.length === 1) return [];
+  return devices.map(({ deviceUuid, sizeBytes }, devindex) => {
+    const where = pool.pathOf(devindex) ?? 'not given';
+    return `  device ${devindex}    ${formatSize(sizeBytes)}, uuid ${deviceUuid}: ${where}`;
+  });
 }

@@ -5,7 +5,8 @@ import { Fault } from '../../base/errors.ts';
 import { formatSize, GiB } from '../../base/numbers.ts';
 import { logCapacity } from '../../format/log-header.ts';
 import { DEVICE_NAME_BYTES_MAX, type Superblock } from '../../format/superblock.ts';
-import { Mapping } from '../../native/mapping.ts';
+import { withDeviceMemory } from '../../mounter/device-memory.ts';
+import { checkedPath } from '../../pool/device-path.ts';
 import { createEmulatedDevice } from '../../pool/emulated-device.ts';
 import { systemUuid } from '../../pool/identity.ts';
 import { DEFAULT_LOG_BYTES, mkfs } from '../../pool/mkfs.ts';
@@ -48,11 +49,11 @@ export function mkfsCommand(): Command {
     .action(runMkfs);
 }
 
-function runMkfs(device: string, options: MkfsArguments): void {
+async function runMkfs(device: string, options: MkfsArguments): Promise<void> {
   const made = prepareDevice(device, options.size);
   let superblock: Superblock;
   try {
-    superblock = format(device, options, made);
+    superblock = await format(checkedPath(device), options, made);
   } catch (error) {
     if (made) rmSync(device, { force: true });
     throw error;
@@ -68,20 +69,21 @@ function runMkfs(device: string, options: MkfsArguments): void {
   ]);
 }
 
-function format(device: string, options: MkfsArguments, isNew: boolean): Superblock {
-  using memory = Mapping.open(device, { writable: true });
-  return mkfs(memory, {
-    deviceName: options.deviceName ?? nameOf(device),
-    systemUuid: systemUuid(options.systemUuid),
-    logLengthBytes: options.logSize,
-    force: options.force ?? isNew,
-    ...(options.fsUuid ? { fsUuid: options.fsUuid } : {}),
-    ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
-  });
+function format(device: string, options: MkfsArguments, isNew: boolean): Promise<Superblock> {
+  return withDeviceMemory(device, (memory) =>
+    mkfs(memory, {
+      deviceName: options.deviceName ?? nameOf(device),
+      systemUuid: systemUuid(options.systemUuid),
+      logLengthBytes: options.logSize,
+      force: options.force ?? isNew,
+      ...(options.fsUuid ? { fsUuid: options.fsUuid } : {}),
+      ...(options.deviceUuid ? { deviceUuid: options.deviceUuid } : {}),
+    }),
+  );
 }
 
 /** The device's path; of a long one the end, from a separator on, that fits the superblock. */
-function nameOf(device: string): string {
+export function nameOf(device: string): string {
   if (Buffer.byteLength(device) <= DEVICE_NAME_BYTES_MAX) return device;
   const names = device.split('/');
   while (names.length > 1 && Buffer.byteLength(names.join('/')) > DEVICE_NAME_BYTES_MAX) {
@@ -92,10 +94,10 @@ function nameOf(device: string): string {
 }
 
 /** True when the file was made here, so that it holds nothing to be careful with. */
-function prepareDevice(device: string, size: number | undefined): boolean {
+export function prepareDevice(device: string, size: number | undefined): boolean {
   if (existsSync(device)) {
     if (size === undefined) return false;
-    throw new Fault('INVALID', `--size: ${device} exists, and mkfs takes its size; leave it out`);
+    throw new Fault('INVALID', `--size: ${device} exists and has its size; leave it out`);
   }
   if (size === undefined || dirname(device) === '/dev') {
     throw new Fault(
