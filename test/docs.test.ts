@@ -85,7 +85,7 @@ describe('the documents', () => {
   test('name npm scripts that package.json has', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const named = files.flatMap((path) => [
-      ...Markdown.read(path).text.matchAll(/\bnpm (?:run (?:--silent )?)?([a-z:]+)/g),
+      ...Markdown.read(path).text.matchAll(/\bnpm (?:run (?:--silent )?)?([a-z0-9:]+)/g),
     ]);
     const own = named
       .filter(([all, name]) => all.includes(' run ') || name === 'test')

@@ -14,15 +14,31 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pool: ['base', 'format', 'native'],
   fs: ['base', 'format', 'native', 'fuse', 'pool'],
   csi: ['base'],
-  controller: ['base', 'format', 'pool', 'csi'],
+  kubernetes: ['base'],
+  observe: ['base'],
+  controller: ['base', 'format', 'pool', 'csi', 'kubernetes', 'observe'],
   mounter: ['base', 'native', 'fuse', 'pool', 'fs'],
-  node: ['base', 'native', 'csi', 'mounter/client.ts'],
-  cli: ['base', 'format', 'native', 'fuse', 'pool', 'fs', 'csi', 'controller', 'mounter', 'node'],
+  node: ['base', 'native', 'csi', 'mounter/client.ts', 'kubernetes', 'observe'],
+  cli: [
+    'base',
+    'format',
+    'native',
+    'fuse',
+    'pool',
+    'fs',
+    'csi',
+    'kubernetes',
+    'observe',
+    'controller',
+    'mounter',
+    'node',
+  ],
 };
 
 /** Packages that only one place may import, so that only it has to change with them. */
 const ONLY_IN: Readonly<Record<string, string>> = {
-  '@kubernetes/client-node': 'controller/kubernetes.ts',
+  '@kubernetes/client-node': 'kubernetes/kube-config.ts',
+  'prom-client': 'observe/metrics.ts',
 };
 
 /** Layers that hold facts only: no file, socket, process, log or clock of the outside world. */

@@ -30,6 +30,12 @@ export function collectPool(text: string, before: readonly PoolArgument[] = []):
   return [...before, { name, devices }];
 }
 
+/** Not mandatory: `--config` stands in for it. */
+export function poolOption(description: string): Option {
+  const option = new Option('--pool <name=devices>', description).argParser(collectPool);
+  return option.default([], 'none');
+}
+
 /** Parser of an option that may come several times. */
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
@@ -77,6 +83,23 @@ export function socketArgument(text: string): string {
     throw new InvalidArgumentError(`found "${text}", expected unix:///path/of/a.sock`);
   }
   return path;
+}
+
+export interface HttpArgument {
+  /** Undefined: all addresses. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** `127.0.0.1:9808`, `[::1]:9808`, `:9808` → where to listen. */
+export function httpArgument(text: string): HttpArgument {
+  const [, bracketed, plain, port] =
+    /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError(`found "${text}", expected HOST:PORT or :PORT, as in :9808`);
+  }
+  const host = bracketed ?? plain;
+  return { host: host === '' ? undefined : host, port: Number(port) };
 }
 
 function asArgument<T>(parse: () => T): T {

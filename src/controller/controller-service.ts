@@ -1,6 +1,8 @@
 import { Fault, isFault } from '../base/errors.ts';
 import { checkCapabilities, checkCapability, requireCapabilities } from '../csi/capability.ts';
+import { DRIVER_NAME } from '../csi/identity.ts';
 import type { Handlers, RequestOf } from '../csi/rpc.ts';
+import { fabricKey, fabricTopology, isPermitted, isReachable } from '../csi/topology.ts';
 import { quantity, required } from '../csi/validation.ts';
 import {
   decodeDataPath,
@@ -16,6 +18,18 @@ import type { Volumes } from './volumes.ts';
 export interface ControllerServiceOptions {
   readonly volumes: Volumes;
   readonly attachments: VolumeAttachments;
+  /** In the topology's labels; default `csi.famfs.io`. */
+  readonly driverName?: string;
+  /** Told of what users have to know where they look: see `Announcements`. */
+  readonly announce?: Announcements;
+}
+
+/** What a request has shown that concerns others than its caller. Never throws, never waits. */
+export interface Announcements {
+  /** A volume was refused because its pool or log is full; `parameters` name the claim. */
+  poolFull(message: string, parameters: Readonly<Record<string, string>>): void;
+  /** A volume that needs the dax path is attached to that node. */
+  attachedForDax(volumeId: string, nodeId: string): void;
 }
 
 const CAPABILITIES = [
@@ -37,11 +51,18 @@ export function controllerService(options: ControllerServiceOptions): Handlers<'
   return { ...changes(options), ...questions(options) };
 }
 
-function changes({ volumes, attachments }: ControllerServiceOptions): Handlers<'Controller'> {
+function changes(options: ControllerServiceOptions): Handlers<'Controller'> {
+  const { volumes, attachments, announce, driverName = DRIVER_NAME } = options;
   return {
     createVolume: async (request) => {
       const { name, dataPath, ...wanted } = checkCreate(request);
-      const volume = await volumes.create({ name, ...wanted });
+      checkReach(driverName, volumes.fsUuidOf(wanted.pool), request);
+      const volume = await volumes.create({ name, ...wanted }).catch((error: unknown) => {
+        if (isFault(error) && (error.code === 'NO_SPACE' || error.code === 'LOG_FULL')) {
+          announce?.poolFull(error.message, request.parameters);
+        }
+        throw error;
+      });
       const { id, pool, fsUuid, sizeBytes, logPosition } = volume;
       const context = { pool, fsUuid, path: id, logPosition, dataPath };
       return {
@@ -49,6 +70,7 @@ function changes({ volumes, attachments }: ControllerServiceOptions): Handlers<'
           volume_id: id,
           capacity_bytes: sizeBytes,
           volume_context: encodeVolumeContext(context),
+          accessible_topology: [fabricTopology(driverName, [fsUuid])],
         },
       };
     },
@@ -66,6 +88,7 @@ function changes({ volumes, attachments }: ControllerServiceOptions): Handlers<'
       const access = checkCapability('volume_capability', capability, dataPath);
       const readonly = request.readonly || access.readOnly;
       await attachments.attach({ volumeId, nodeId, readonly, mode: access.mode, dataPath });
+      if (dataPath === 'dax') announce?.attachedForDax(volumeId, nodeId);
       return { publish_context: encodePublishContext({ readonly }) };
     },
 
@@ -77,7 +100,8 @@ function changes({ volumes, attachments }: ControllerServiceOptions): Handlers<'
   };
 }
 
-function questions({ volumes, attachments }: ControllerServiceOptions): Handlers<'Controller'> {
+function questions(options: ControllerServiceOptions): Handlers<'Controller'> {
+  const { volumes, attachments, driverName = DRIVER_NAME } = options;
   return {
     validateVolumeCapabilities: (request) => {
       const volumeId = required('volume_id', request.volume_id, AN_ID);
@@ -92,8 +116,8 @@ function questions({ volumes, attachments }: ControllerServiceOptions): Handlers
       if (maxEntries < 0) {
         throw new Fault('INVALID', `max_entries: found ${maxEntries}, expected 0 or more`);
       }
-      const { volumes: page, nextToken } = volumes.list(token, maxEntries);
       const nodes = await attachments.nodesByVolume();
+      const { volumes: page, nextToken } = volumes.list(token, maxEntries, nodes.keys());
       const entries = page.map((volume) =>
         described(volume, volumes.conditionOf(volume), nodes.get(volume.id)),
       );
@@ -106,11 +130,13 @@ function questions({ volumes, attachments }: ControllerServiceOptions): Handlers
       return described(volume, volumes.conditionOf(volume), nodes.get(volume.id));
     },
 
-    getCapacity: ({ parameters, volume_capabilities: capabilities }) => {
+    getCapacity: (request) => {
+      const { parameters, volume_capabilities: capabilities, accessible_topology: from } = request;
       const { pool, layout } = parseParameters(parameters);
       const servable = !capabilities.some((capability) => capability.block);
       // What can be allocated at once, not the sum of what is free: a volume is never split up.
-      const largest = servable ? volumes.largestPossible(pool, layout) : 0;
+      const isReached = (fsUuid: string) => isReachable(driverName, fsUuid, from);
+      const largest = servable ? volumes.largestPossible(pool, layout, isReached) : 0;
       return { available_capacity: largest, maximum_volume_size: { value: largest } };
     },
 
@@ -139,6 +165,21 @@ function checkCreate(request: RequestOf<'Controller', 'CreateVolume'>) {
     );
   }
   return { name, dataPath, ...storageClass, ...checkRange(request.capacity_range) };
+}
+
+/** NO_SPACE, as the specification has it, where no permitted node reaches the pool's memory. */
+function checkReach(
+  driverName: string,
+  fsUuid: string,
+  { accessibility_requirements: places }: RequestOf<'Controller', 'CreateVolume'>,
+): void {
+  if (isPermitted(driverName, fsUuid, places)) return;
+  throw new Fault(
+    'NO_SPACE',
+    'accessibility_requirements: the pool is reached from nodes with ' +
+      `${fabricKey(driverName, fsUuid)}=true, and the request permits none of them; use a pool ` +
+      'of the fabric that those nodes are on, or let the pod run on others',
+  );
 }
 
 function checkRange(range: RequestOf<'Controller', 'CreateVolume'>['capacity_range']) {

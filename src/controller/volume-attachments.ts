@@ -3,7 +3,7 @@ import type { KeyedLock } from '../base/keyed-lock.ts';
 import { type AccessMode, type DataPathDemand, isSingleNode } from '../csi/capability.ts';
 import type { Attachment, Attachments } from './attachments.ts';
 import type { Nodes } from './nodes.ts';
-import type { Volumes } from './volumes.ts';
+import { lockOf, type Volumes } from './volumes.ts';
 
 export interface NewAttachment extends Attachment {
   readonly dataPath: DataPathDemand;
@@ -21,7 +21,8 @@ export interface VolumeAttachmentsOptions {
  * Which nodes hold which volumes, and which more may:
  * - a volume in a SINGLE_NODE mode is on one node;
  * - one node writes, unless the mode says MULTI_WRITER and the data path is dax, where there is no
- *   page cache that another node's writes would not reach.
+ *   page cache that another node's writes would not reach. That counts for volumes of other ids too
+ *   that have files in common with it, by a static handle.
  */
 export class VolumeAttachments {
   readonly #volumes: Volumes;
@@ -42,15 +43,20 @@ export class VolumeAttachments {
    */
   attach(wanted: NewAttachment): Promise<void> {
     const { volumeId, nodeId } = wanted;
-    return this.#locks.run(volumeId, async () => {
+    return this.#locks.run(lockOf(volumeId), async () => {
       this.#volumes.get(volumeId);
       if (!(await this.#nodes.has(nodeId))) {
         throw new Fault('NOT_FOUND', `node ${nodeId}: not a node of this driver; check node_id`);
       }
-      const held = (await this.#attachments.list()).filter((one) => one.volumeId === volumeId);
-      const same = held.find((one) => one.nodeId === nodeId);
-      if (same !== undefined) return checkSame(same, wanted);
-      for (const other of held) checkTogether(other, wanted);
+      const all = await this.#attachments.list();
+      const held = all.filter((one) => this.#volumes.overlap(one.volumeId, volumeId));
+      const own = held.filter((one) => one.volumeId === volumeId);
+      const same = own.find((one) => one.nodeId === nodeId);
+      if (same !== undefined) checkSame(same, wanted);
+      // Also when it is there already: a process that led before may have left it half-made.
+      for (const other of own) if (other !== same) checkNodes(other, wanted);
+      for (const other of held) if (other.nodeId !== nodeId) checkWriters(other, wanted);
+      if (same !== undefined) return;
       const { dataPath: _, ...attachment } = wanted;
       await this.#attachments.add(attachment);
     });
@@ -58,13 +64,13 @@ export class VolumeAttachments {
 
   /** From one node, or from all; fine when there is nothing to detach. */
   detach(volumeId: string, nodeId: string | undefined): Promise<void> {
-    return this.#locks.run(volumeId, () => this.#attachments.remove(volumeId, nodeId));
+    return this.#locks.run(lockOf(volumeId), () => this.#attachments.remove(volumeId, nodeId));
   }
 
   /** The ids of the nodes that hold each volume. */
   async nodesByVolume(): Promise<ReadonlyMap<string, readonly string[]>> {
     const nodes = new Map<string, string[]>();
-    for (const { volumeId, nodeId } of await this.#attachments.list()) {
+    for (const { volumeId, nodeId } of await this.#attachments.list({ mayLag: true })) {
       const known = nodes.get(volumeId);
       if (known === undefined) nodes.set(volumeId, [nodeId]);
       else known.push(nodeId);
@@ -82,8 +88,8 @@ function checkSame(there: Attachment, wanted: Attachment): void {
   );
 }
 
-function checkTogether(other: Attachment, wanted: NewAttachment): void {
-  const { volumeId, mode, dataPath } = wanted;
+function checkNodes(other: Attachment, wanted: NewAttachment): void {
+  const { volumeId } = wanted;
   const single = [wanted, other].find((one) => isSingleNode(one.mode));
   if (single !== undefined) {
     throw new Fault(
@@ -92,6 +98,10 @@ function checkTogether(other: Attachment, wanted: NewAttachment): void {
         'detach it there, or use a MULTI_NODE access mode',
     );
   }
+}
+
+function checkWriters(other: Attachment, wanted: NewAttachment): void {
+  const { volumeId, mode, dataPath } = wanted;
   if (wanted.readonly || other.readonly) return;
   if (dataPath !== 'dax' || !isMultiWriter(mode) || !isMultiWriter(other.mode)) {
     const reason =
@@ -100,8 +110,9 @@ function checkTogether(other: Attachment, wanted: NewAttachment): void {
         : `with dataPath ${dataPath} one node at a time may write`;
     throw new Fault(
       'PRECONDITION',
-      `volume ${volumeId}: attached writable to ${other.nodeId}, and ${reason}; detach it there, ` +
-        'or attach it read-only here',
+      `volume ${volumeId}: attached writable to ${other.nodeId}` +
+        `${other.volumeId === volumeId ? '' : ` as ${other.volumeId}`}, and ${reason}; detach it ` +
+        'there, or attach it read-only here',
     );
   }
 }

@@ -1,4 +1,5 @@
 import { Fault } from '../base/errors.ts';
+import { parseStaticHandle } from '../csi/volume-handle.ts';
 import { type Volume, volumeIn } from './volume.ts';
 import { isVolumeId } from './volume-id.ts';
 import type { VolumePool } from './volume-pool.ts';
@@ -13,27 +14,36 @@ export interface VolumePage {
 }
 
 /** A place in the order of volumes: pools as configured, then log order within a pool. */
-interface Place {
+interface LogPlace {
   readonly pool: VolumePool;
   /** Index of the log entry of the first directory to list. */
   readonly entryIndex: number;
 }
 
+/** Behind all pools: the static handle to go on with, in alphabetical order. */
+interface StaticPlace {
+  readonly handle: string;
+}
+
 /**
  * One page of all volumes, at most `maxEntries` (0: no wish). The order is that of the logs, which
- * only grow: a volume made or deleted between two pages neither moves nor repeats any other. BUSY
- * (ABORTED, as the specification wants) for a token that is not ours: start again without one.
+ * only grow: a volume made or deleted between two pages neither moves nor repeats any other. Then
+ * come those of static handles, sorted. BUSY (ABORTED, as the specification wants) for a token that
+ * is not ours: start again without one.
  */
 export function listVolumes(
   pools: readonly VolumePool[],
   startingToken: string,
   maxEntries: number,
+  statics: readonly Volume[] = [],
 ): VolumePage {
-  const first = startingToken === '' ? undefined : decodeToken(pools, startingToken);
+  const place = startingToken === '' ? undefined : decodeToken(pools, startingToken);
+  const [first, handle] =
+    place === undefined || 'pool' in place ? [place, ''] : [undefined, place.handle];
   const wanted = maxEntries === 0 ? MAX_PAGE : Math.min(maxEntries, MAX_PAGE);
   const volumes: Volume[] = [];
   const seen = pools.slice(0, first === undefined ? 0 : pools.indexOf(first.pool));
-  for (const pool of pools.slice(seen.length)) {
+  for (const pool of handle === '' ? pools.slice(seen.length) : []) {
     pool.follow();
     const { root } = pool.replica.namespace;
     for (const node of root.childrenFrom(pool === first?.pool ? first.entryIndex : 0)) {
@@ -43,21 +53,27 @@ export function listVolumes(
       const volume = volumeIn(pool, node);
       if (volume === undefined) continue;
       if (volumes.length === wanted) {
-        return { volumes, nextToken: encodeToken({ pool, entryIndex: node.entryIndex }) };
+        return { volumes, nextToken: encodeToken(`${pool.fsUuid}/${node.entryIndex}`) };
       }
       volumes.push(volume);
     }
     seen.push(pool);
   }
+  for (const volume of statics.filter(({ id }) => id >= handle)) {
+    if (volumes.length === wanted) return { volumes, nextToken: encodeToken(`=${volume.id}`) };
+    volumes.push(volume);
+  }
   return { volumes, nextToken: '' };
 }
 
-function encodeToken({ pool, entryIndex }: Place): string {
-  return Buffer.from(`${pool.fsUuid}/${entryIndex}`).toString('base64url');
+function encodeToken(text: string): string {
+  return Buffer.from(text).toString('base64url');
 }
 
-function decodeToken(pools: readonly VolumePool[], token: string): Place {
+function decodeToken(pools: readonly VolumePool[], token: string): LogPlace | StaticPlace {
   const text = Buffer.from(token, 'base64url').toString('utf8');
+  const handle = text.slice(1);
+  if (text.startsWith('=') && parseStaticHandle(handle) !== undefined) return { handle };
   const [, fsUuid, index] = /^([0-9a-f-]{36})\/(\d{1,15})$/.exec(text) ?? [];
   const pool = pools.find((one) => one.fsUuid === fsUuid);
   if (pool === undefined || index === undefined) {

@@ -38,6 +38,22 @@ export function volumeIn(pool: VolumePool, directory: DirectoryNode): Volume | u
   };
 }
 
+/** A directory that this driver did not make, by its handle; with all files below it. */
+export function staticVolumeOf(pool: VolumePool, id: string, path: string): Volume | undefined {
+  const node = pool.replica.namespace.lookup(path);
+  if (node?.kind !== 'directory') return undefined;
+  const sizeBytes = sizeBelow(node);
+  return { id, pool: pool.name, fsUuid: pool.fsUuid, sizeBytes, logPosition: node.entryIndex + 1 };
+}
+
+function sizeBelow(directory: DirectoryNode): number {
+  let bytes = 0;
+  for (const node of directory.childrenFrom(0)) {
+    bytes += node.kind === 'file' ? node.sizeBytes : sizeBelow(node);
+  }
+  return bytes;
+}
+
 /** The files of a directory, in log order. */
 export function filesIn(directory: DirectoryNode): FileNode[] {
   const children = [...directory.childrenFrom(0)];

@@ -1,9 +1,10 @@
 import { Fault, isFault } from '../base/errors.ts';
 import type { KeyedLock } from '../base/keyed-lock.ts';
+import { parseStaticHandle, type StaticHandle } from '../csi/volume-handle.ts';
 import type { Layout } from '../format/allocator.ts';
 import type { Attachments } from './attachments.ts';
 import { type PoolCondition, poolCondition } from './pool-health.ts';
-import { directoryOf, type Volume, volumeOf } from './volume.ts';
+import { directoryOf, staticVolumeOf, type Volume, volumeOf } from './volume.ts';
 import { isVolumeId, volumeIdOf } from './volume-id.ts';
 import { listVolumes, type VolumePage } from './volume-list.ts';
 import { checkSameVolume, type NewVolume, planCreate, planDelete } from './volume-plans.ts';
@@ -13,7 +14,7 @@ export interface VolumesOptions {
   /** In the order in which they are searched and listed. */
   readonly pools: readonly VolumePool[];
   readonly attachments: Attachments;
-  /** By volume id; `VolumeAttachments` has the same, so nothing is deleted while attached. */
+  /** By `lockOf` an id; `VolumeAttachments` has the same, so nothing is deleted while attached. */
   readonly locks: KeyedLock;
 }
 
@@ -60,8 +61,8 @@ export class Volumes {
 
   /**
    * Takes the volume's files and directory out of the log. Fine when there is none; an id that no
-   * volume can have names none. PRECONDITION while a node has it attached; READ_ONLY when its pool
-   * is damaged, or a damaged pool may have it.
+   * volume can have names none, and a static handle none that is ours to delete. PRECONDITION while
+   * a node has any of it attached; READ_ONLY when its pool is damaged, or one that is may have it.
    */
   async delete(id: string): Promise<void> {
     if (!isVolumeId(id)) return;
@@ -69,7 +70,9 @@ export class Volumes {
       const pool = this.#search(id);
       if (pool === undefined) return this.#refuseIfDamaged(id);
       const attachments = await this.#attachments.list();
-      const nodes = attachments.filter((one) => one.volumeId === id).map((one) => one.nodeId);
+      const nodes = attachments
+        .filter(({ volumeId }) => this.overlap(volumeId, id))
+        .map(({ nodeId, volumeId }) => (volumeId === id ? nodeId : `${nodeId} (as ${volumeId})`));
       if (nodes.length > 0) {
         throw new Fault(
           'PRECONDITION',
@@ -82,6 +85,8 @@ export class Volumes {
 
   /** NOT_FOUND when no pool has it; READ_ONLY when a damaged one may have it. */
   get(id: string): Volume {
+    const handle = parseStaticHandle(id);
+    if (handle !== undefined) return this.#getStatic(id, handle);
     const pool = isVolumeId(id) ? this.#search(id) : undefined;
     const volume = pool && volumeOf(pool, pool.replica, id);
     if (volume === undefined) {
@@ -92,20 +97,67 @@ export class Volumes {
     return volume;
   }
 
+  #getStatic(id: string, handle: StaticHandle): Volume {
+    const pool = this.#pools.find(({ name }) => name === handle.pool);
+    pool?.follow();
+    const volume = pool && staticVolumeOf(pool, id, handle.path);
+    if (volume !== undefined) return volume;
+    if (pool?.replica.damage !== undefined) this.#refuseIfDamaged(id);
+    const names = this.#pools.map((one) => one.name).join(', ');
+    const found = pool ? `pool ${pool.name} has no such directory` : `the pools are ${names}`;
+    throw new Fault('NOT_FOUND', `volume ${id}: ${found}; correct the PersistentVolume's handle`);
+  }
+
+  /** Whether two volumes have files in common: one directory is the other, or in it. */
+  overlap(one: string, other: string): boolean {
+    if (one === other) return true;
+    const [a, b] = [placeOf(one), placeOf(other)];
+    if (!isWithin(a.path, b.path) && !isWithin(b.path, a.path)) return false;
+    return this.#poolNameOf(a) === this.#poolNameOf(b);
+  }
+
+  #poolNameOf({ pool, path }: Place): string | undefined {
+    return pool ?? this.#search(path)?.name;
+  }
+
   /** How its pool is, as last followed. */
   conditionOf(volume: Volume): PoolCondition {
     return poolCondition(this.#poolNamed(volume.pool));
   }
 
-  /** One page of all volumes: see `listVolumes`. */
-  list(startingToken: string, maxEntries: number): VolumePage {
-    return listVolumes(this.#pools, startingToken, maxEntries);
+  /** One page of all volumes, those by static handles among `attached` last: see `listVolumes`. */
+  list(startingToken: string, maxEntries: number, attached: Iterable<string> = []): VolumePage {
+    const statics = [...attached].filter((id) => parseStaticHandle(id) !== undefined).sort();
+    const volumes = statics.flatMap((id) => this.#staticIfThere(id));
+    return listVolumes(this.#pools, startingToken, maxEntries, volumes);
   }
 
-  /** The largest volume, in bytes, that can be made now: in that pool, or in the best of all. */
-  largestPossible(poolName: string | undefined, layout: Layout): number {
+  #staticIfThere(id: string): Volume[] {
+    try {
+      return [this.get(id)];
+    } catch (error) {
+      if (isFault(error)) return [];
+      throw error;
+    }
+  }
+
+  /**
+   * The largest volume, in bytes, that can be made now: in that pool, or in the best of all, as far
+   * as they are reached from where it is needed.
+   */
+  largestPossible(
+    poolName: string | undefined,
+    layout: Layout,
+    isReached: (fsUuid: string) => boolean = () => true,
+  ): number {
     const pools = poolName === undefined ? this.#pools : [this.#poolNamed(poolName)];
-    return Math.max(0, ...pools.map((pool) => largestIn(pool, layout)));
+    const reached = pools.filter(({ fsUuid }) => isReached(fsUuid));
+    return Math.max(0, ...reached.map((pool) => largestIn(pool, layout)));
+  }
+
+  /** The uuid of the pool that a new volume goes to; INVALID where the name means none. */
+  fsUuidOf(poolName: string | undefined): string {
+    return this.#poolNamed(poolName).fsUuid;
   }
 
   /** The pool of that name, or the only one. INVALID names the ones there are. */
@@ -154,6 +206,25 @@ export class Volumes {
     if (unreadable !== undefined) throw unreadable;
     return undefined;
   }
+}
+
+/** Where a volume is; one without a static handle is in the first pool that has it. */
+interface Place {
+  readonly pool: string | undefined;
+  readonly path: string;
+}
+
+function placeOf(id: string): Place {
+  return parseStaticHandle(id) ?? { pool: undefined, path: id };
+}
+
+/** The key by which volumes that may overlap exclude each other: the directory at the root. */
+export function lockOf(id: string): string {
+  return placeOf(id).path.replace(/\/.*/s, '');
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 /** A volume takes two entries of the log; a damaged log takes none. */

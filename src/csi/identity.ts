@@ -21,7 +21,12 @@ export function identityService(options: IdentityOptions): Handlers<'Identity'> 
   return {
     getPluginInfo: () => ({ name: options.name ?? DRIVER_NAME, vendor_version: version }),
     getPluginCapabilities: () => ({
-      capabilities: options.controllerService ? [{ service: { type: 'CONTROLLER_SERVICE' } }] : [],
+      capabilities: options.controllerService
+        ? [
+            { service: { type: 'CONTROLLER_SERVICE' } },
+            { service: { type: 'VOLUME_ACCESSIBILITY_CONSTRAINTS' } },
+          ]
+        : [],
     }),
     probe: async () => ({ ready: { value: await options.health() } }),
   };

@@ -31,11 +31,15 @@ const FREQUENT = new Set([
   'NodeGetVolumeStats',
 ]);
 
+/** Told of every call that a handler served: `/csi.v1.Node/NodeStageVolume`, its code, its time. */
+export type RpcObserver = (method: string, code: status, seconds: number) => void;
+
 export interface ServerOptions {
   /** Absolute path of the unix socket, at most 107 bytes; its directory exists. */
   readonly socketPath: string;
   readonly logger: Logger;
   readonly services: { readonly [S in ServiceName]?: Handlers<S> };
+  readonly observe?: RpcObserver;
 }
 
 export interface RpcServer extends AsyncDisposable {
@@ -53,13 +57,16 @@ export interface RpcServer extends AsyncDisposable {
  * be bound.
  */
 export async function startServer(options: ServerOptions): Promise<RpcServer> {
-  const { socketPath, logger, services } = options;
+  const { socketPath, logger, services, observe = () => {} } = options;
   await claimSocketPath(socketPath);
   const server = new Server();
   for (const service of ['Identity', 'Controller', 'Node'] as const) {
     const handlers = services[service];
     if (handlers === undefined) continue;
-    server.addService(serviceDefinition(service), implementation(service, handlers, logger));
+    server.addService(
+      serviceDefinition(service),
+      implementation(service, handlers, logger, observe),
+    );
   }
   await bind(server, socketPath);
   chmodSync(socketPath, SOCKET_MODE);
@@ -98,15 +105,17 @@ function implementation<S extends ServiceName>(
   service: S,
   handlers: Handlers<S>,
   logger: Logger,
+  observe: RpcObserver,
 ): UntypedServiceImplementation {
   const calls: Record<string, handleUnaryCall<object, object>> = {};
-  for (const method of Object.keys(serviceDefinition(service))) {
+  for (const [method, { path }] of Object.entries(serviceDefinition(service))) {
     const name = method.charAt(0).toLowerCase() + method.slice(1);
     const handler = (handlers as Record<string, AnyHandler | undefined>)[name];
     if (handler === undefined) continue; // grpc-js answers UNIMPLEMENTED
     const type = requestType(service, method);
     const frequent = FREQUENT.has(method);
-    const endpoint = { method, type, frequent, handler: handler.bind(handlers), logger };
+    const bound = handler.bind(handlers);
+    const endpoint = { method, path, type, frequent, handler: bound, logger, observe };
     calls[method] = (call, callback) => {
       void answer(endpoint, call).then(
         (response) => callback(null, response),
@@ -119,10 +128,12 @@ function implementation<S extends ServiceName>(
 
 interface Endpoint {
   readonly method: string;
+  readonly path: string;
   readonly type: protobuf.Type;
   readonly frequent: boolean;
   readonly handler: AnyHandler;
   readonly logger: Logger;
+  readonly observe: RpcObserver;
 }
 
 /** One call: limits, handler, one log line; rejects with the code and details for the caller. */
@@ -131,11 +142,12 @@ async function answer(endpoint: Endpoint, call: ServerUnaryCall<object, object>)
   const requestId = randomBytes(4).toString('hex');
   const logger = endpoint.logger.child({ requestId, method });
   const startMs = performance.now();
-  const line = (code: status) => ({
-    code: status[code],
-    ms: Math.round((performance.now() - startMs) * 10) / 10,
-    request: loggable(type, call.request),
-  });
+  const line = (code: status) => {
+    const ms = performance.now() - startMs;
+    endpoint.observe(endpoint.path, code, ms / 1000);
+    const request = loggable(type, call.request);
+    return { code: status[code], ms: Math.round(ms * 10) / 10, request };
+  };
   try {
     checkLimits(type, call.request);
     const signal = signalOf(call);

@@ -1,5 +1,6 @@
 import { Fault } from '../base/errors.ts';
 import type { DataPathDemand } from './capability.ts';
+import { agreesWithHandle, isVolumeDirectory, parseStaticHandle } from './volume-handle.ts';
 
 /** What the controller tells nodes about a volume, in the PersistentVolume's `volumeAttributes`. */
 export interface VolumeContext {
@@ -14,9 +15,6 @@ export interface VolumeContext {
   readonly dataPath: DataPathDemand;
 }
 
-/** What a path in a log has room for. */
-const PATH_MAX_BYTES = 79;
-
 type StringMap = Readonly<Record<string, string>>;
 
 export function encodeVolumeContext(context: VolumeContext): Record<string, string> {
@@ -24,11 +22,17 @@ export function encodeVolumeContext(context: VolumeContext): Record<string, stri
 }
 
 /**
- * The inverse. PersistentVolumes made by hand may leave out `fsUuid` (empty: not checked),
- * `path` (the volume id), `logPosition` (0) and `dataPath` (dax). INVALID names the key.
+ * The inverse. PersistentVolumes made by hand may leave out `fsUuid` (empty: not checked), `path`
+ * (the volume id), `logPosition` (0) and `dataPath` (dax); where the volume id is a static handle,
+ * `pool` too. INVALID names the key.
  */
 export function decodeVolumeContext(volumeId: string, context: StringMap): VolumeContext {
-  const { pool = '', fsUuid = '', path = volumeId, logPosition = '0' } = context;
+  const handle = parseStaticHandle(volumeId);
+  const { fsUuid = '', logPosition = '0' } = context;
+  const pool = handle ? agreesWithHandle('pool', context.pool, handle.pool) : (context.pool ?? '');
+  const path = handle
+    ? agreesWithHandle('path', context.path, handle.path)
+    : (context.path ?? volumeId);
   if (pool === '') {
     throw new Fault('INVALID', 'volume_context.pool: missing, expected the name of a pool');
   }
@@ -46,13 +50,6 @@ export function decodeVolumeContext(volumeId: string, context: StringMap): Volum
   }
   const dataPath = decodeDataPath('volume_context.dataPath', context);
   return { pool, fsUuid, path, logPosition: Number(logPosition), dataPath };
-}
-
-/** Nothing outside the pool, and not where its own superblock and log are. */
-function isVolumeDirectory(path: string): boolean {
-  if (path.includes('\0') || Buffer.byteLength(path) > PATH_MAX_BYTES) return false;
-  const names = path.split('/');
-  return names[0] !== '.meta' && !names.some((name) => ['', '.', '..'].includes(name));
 }
 
 /** The data path that a StorageClass or a PersistentVolume demands; `dax` unless it says `any`. */

@@ -10,17 +10,29 @@ import { PoolKeeper } from './pool-keeper.ts';
 import type { Request } from './protocol.ts';
 import { TakeOver } from './take-over.ts';
 
+export interface KeptPool {
+  readonly name: string;
+  /** By devindex; each a path, or `uuid:` and a device's uuid. */
+  readonly devices: readonly string[];
+  readonly dataPath?: DataPathOption;
+  /** See `PoolAssignment`. */
+  readonly prepare?: () => Promise<void>;
+}
+
 export interface KeeperOptions {
   readonly socketPath: string;
   /** Pools are mounted at `<mountRoot>/<pool name>`. One keeper a mount root. */
   readonly mountRoot: string;
-  readonly pools: readonly { readonly name: string; readonly devices: readonly string[] }[];
+  readonly pools: readonly KeptPool[];
+  /** Of pools that have none of their own. */
   readonly dataPath: DataPathOption;
   /** Group of `.meta` on a dax path. */
   readonly metaGid: number;
   /** The argv that runs a server child. */
   readonly serverCommand: readonly string[];
   readonly log: Logger;
+  /** See `Keeper.hold`. */
+  readonly holdsOnly?: boolean;
 }
 
 /** The mounter: keeps every pool of this node mounted, and answers the node plugin's questions. */
@@ -54,11 +66,15 @@ export class Keeper implements AsyncDisposable {
     const { socketPath, log } = options;
     const names = options.pools.map(({ name }) => name);
     const taken = await TakeOver.begin({ socketPath, mountRoot, pools: names, log });
+    if (options.holdsOnly && !taken.isHandOver) {
+      taken[Symbol.dispose]();
+      throw new Fault('UNAVAILABLE', `${mountRoot}: no mounter keeps it any more`);
+    }
     const keeper = new Keeper({ ...options, mountRoot }, taken.lock);
     try {
-      const pools = options.pools.map(({ name, devices }) => keeper.#add(name, devices));
+      const pools = options.pools.map((pool) => keeper.#add(pool));
       if (!taken.isHandOver) await keeper.#listen();
-      const served = taken.servedBefore;
+      const served = options.holdsOnly ? [] : taken.servedBefore;
       const ready = pools.map((pool) => {
         const first = served.includes(pool.name) ? pool.untilServed() : undefined;
         pool.start(taken.session(pool.name));
@@ -78,6 +94,21 @@ export class Keeper implements AsyncDisposable {
     return keeper;
   }
 
+  /**
+   * Takes the pools over from the keeper that has them, holds their descriptors, serves nothing,
+   * and hands them over to the next. UNAVAILABLE if there is no keeper.
+   */
+  static hold({
+    pools,
+    ...options
+  }: Pick<KeeperOptions, 'socketPath' | 'mountRoot' | 'log'> & {
+    readonly pools: readonly string[];
+  }): Promise<Keeper> {
+    const held = pools.map((name) => ({ name, devices: [] }));
+    const nothing = { dataPath: 'auto', metaGid: 0, serverCommand: [] } as const;
+    return Keeper.start({ ...options, ...nothing, pools: held, holdsOnly: true });
+  }
+
   async #listen(): Promise<void> {
     const { socketPath, log } = this.#options;
     const handle = (request: Request, asker: Asker) => this.#handle(request, asker);
@@ -94,10 +125,10 @@ export class Keeper implements AsyncDisposable {
     this.#lock[Symbol.dispose]();
   }
 
-  #add(name: string, devices: readonly string[]): PoolKeeper {
-    const { mountRoot, dataPath, metaGid, serverCommand, log } = this.#options;
+  #add({ name, devices, dataPath = this.#options.dataPath, prepare }: KeptPool): PoolKeeper {
+    const { mountRoot, metaGid, serverCommand, log, holdsOnly = false } = this.#options;
     const mountPoint = join(mountRoot, name);
-    const assignment = { name, devices, mountPoint, dataPath, metaGid };
+    const assignment = { name, devices, mountPoint, dataPath, metaGid, prepare, holdsOnly };
     const pool = new PoolKeeper(assignment, serverCommand, log);
     this.#pools.set(name, pool);
     return pool;
@@ -110,6 +141,9 @@ export class Keeper implements AsyncDisposable {
     }
     if (request.op === 'hand-over') return await this.#giveAway(request, asker);
     if (request.op === 'serving') return this.#letGo(asker);
+    if (request.op === 'custody') {
+      throw new Fault('UNSUPPORTED', 'custody: this is a mounter, not a custodian');
+    }
     const pool = this.#pools.get(request.pool);
     if (pool === undefined) {
       const known = [...this.#pools.keys()].join(', ') || 'none';

@@ -18,6 +18,10 @@ export interface PoolAssignment {
   readonly dataPath: DataPathOption;
   /** Group of `.meta` on a dax path, for a controller that is not root. */
   readonly metaGid: number;
+  /** Before a new mount, again and again until it succeeds. */
+  readonly prepare?: (() => Promise<void>) | undefined;
+  /** Holds the session that it is given for another keeper, and serves nothing. */
+  readonly holdsOnly?: boolean;
 }
 
 /** open(2): a place in the tree and no more; an ordinary open would wait for a server. */
@@ -74,6 +78,10 @@ export class PoolKeeper {
    */
   start(given?: Session): void {
     this.#session ??= given;
+    if (this.#assignment.holdsOnly) {
+      this.#problem = 'its mounter is being replaced';
+      return;
+    }
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
   }
@@ -174,6 +182,9 @@ export class PoolKeeper {
       ...(problem !== undefined ? { problem } : {}),
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
+      ...(state ? { replaySeconds: state.replaySeconds } : {}),
+      ...(state?.usage ? { usage: { ...state.usage, volumes: [...state.usage.volumes] } } : {}),
+      ...(state?.memoryError === undefined ? {} : { memoryError: state.memoryError }),
     };
   }
 
@@ -245,6 +256,7 @@ export class PoolKeeper {
   }
 
   async #plan(last: readonly AssignedDevice[]): Promise<MountPlan> {
+    await this.#assignment.prepare?.();
     const found = this.#devices.find(last);
     const usable = found.filter(({ problem }) => problem === undefined);
     const paths = usable.map(({ path }) => path);
@@ -316,6 +328,8 @@ export class PoolKeeper {
   }
 
   #problemWith(silent: string | undefined): string | undefined {
+    // Then that says why, too.
+    if (this.#server === undefined && this.#problem !== undefined) return this.#problem;
     const all = [this.#problem, silent].filter((text) => text !== undefined);
     return all.length === 0 ? undefined : all.join('; ');
   }

@@ -11,6 +11,7 @@ import type { FuseDevice } from '../native/fuse-device.ts';
 import { MetaMemory } from '../pool/meta-memory.ts';
 import type { GivenDevice } from '../pool/secondary-devices.ts';
 import type { Question, ServerAssignment, ServerState } from './server-messages.ts';
+import { usageOf } from './usage.ts';
 import type { BootRequest } from './worker-messages.ts';
 
 /**
@@ -146,6 +147,11 @@ export class PoolServer implements Disposable {
       ...(servable === undefined ? {} : { refusals: this.#files.refusalsBelow(servable) }),
       ...(referred && { references: this.#files.referenceReport(referred.path) }),
       requests: this.#requests.read(),
+      replaySeconds: pool.replaySeconds,
+      // Who asks for a path is about to mount it, and waits.
+      ...(servable === undefined
+        ? { usage: usageOf(this.#references, pool.replica.namespace) }
+        : {}),
     };
   }
 

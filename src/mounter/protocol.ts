@@ -26,6 +26,13 @@ export const poolMount = z.strictObject({
 });
 export type PoolMount = z.infer<typeof poolMount>;
 
+const count = z.number().int().nonnegative();
+const usage = z.strictObject({
+  openFiles: count,
+  cachedInodes: count,
+  volumes: z.array(z.strictObject({ id: z.string(), openFiles: count, cachedInodes: count })),
+});
+
 export const assignedDevice = z.strictObject({
   path: z.string(),
   uuid: z.string().optional(),
@@ -44,6 +51,12 @@ export const poolStatus = z.strictObject({
   serverRestarts: z.number().int(),
   /** How many requests of each kind its server has had from the kernel; a new one begins at 0. */
   requests: z.record(z.string(), z.number().int()).optional(),
+  /** The first memory error that its server met; `problem` says it too. */
+  memoryError: z.string().optional(),
+  /** How long its server took to read the log. */
+  replaySeconds: z.number().optional(),
+  /** What the kernel of this node holds of the pool's files. */
+  usage: usage.optional(),
 });
 export type PoolStatus = z.infer<typeof poolStatus>;
 
@@ -52,8 +65,6 @@ export const mounterStatus = z.strictObject({
   pools: z.array(poolStatus),
 });
 export type MounterStatus = z.infer<typeof mounterStatus>;
-
-const count = z.number().int().nonnegative();
 
 /**
  * What the kernel of a node refers to, of one pool, at a position of its log. An inode is cached
@@ -92,6 +103,7 @@ export type PoolReferences = z.infer<typeof poolReferences>;
  * `hand-over`, of another keeper: descriptors of `pools` to the socket `receiver` in the mount
  * root; answered when their servers have ended. `serving`, then, on the same connection: they are
  * served again, answered when the old keeper has let go. See hand-over.ts.
+ * `custody`, of a custodian: that it takes the pools over, answered when it has. See custodian.ts.
  */
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
@@ -114,6 +126,13 @@ export const request = z.discriminatedUnion('op', [
     v: z.literal(PROTOCOL_VERSION),
     id: z.number().int(),
     op: z.literal('serving'),
+  }),
+  z.strictObject({
+    v: z.literal(PROTOCOL_VERSION),
+    id: z.number().int(),
+    op: z.literal('custody'),
+    mountRoot: z.string(),
+    pools: z.array(z.string()),
   }),
 ]);
 export type Request = z.infer<typeof request>;

@@ -45,7 +45,6 @@ export async function serve(log: Logger): Promise<void> {
   process.on('SIGINT', stop);
   process.on('disconnect', () => log.warn('the keeper is gone; serving on'));
   const booted: (() => void)[] = [];
-  const device = FuseDevice.adopt(SERVER_FUSE_FD);
   const dropper = new NameDropper([process.execPath, scriptAt(DROP_NAMES)], SERVER_FUSE_FD, log);
   worker.on('message', (reply: WorkerReply) => {
     if (reply.op === 'booted') booted.shift()?.();
@@ -63,6 +62,7 @@ export async function serve(log: Logger): Promise<void> {
         tell(request);
         return new Promise<void>((resolve) => booted.push(resolve));
       };
+      const device = FuseDevice.adopt(SERVER_FUSE_FD);
       const register = (path: string, devindex: number) => registerDaxdev(device, path, devindex);
       const parts = { tell: ask, register, log };
       const watch = await Promise.race([boot(assignment, parts), ended]);

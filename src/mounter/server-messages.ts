@@ -4,6 +4,7 @@ import type { ReferenceReport } from '../fs/reference-report.ts';
 import type { Negotiated } from '../fuse/init.ts';
 import type { Requests } from '../fuse/request-counts.ts';
 import type { AssignedDevice } from './pool-devices.ts';
+import type { Usage } from './usage.ts';
 
 /** Where the `/dev/fuse` descriptor of the mount is in a server process: after stdio and IPC. */
 export const SERVER_FUSE_FD = 4;
@@ -62,6 +63,10 @@ export interface ServerState {
   readonly references?: ReferenceReport;
   /** What the kernel has asked of this server so far. */
   readonly requests: Requests;
+  /** How long it took to read the log when this server began. */
+  readonly replaySeconds: number;
+  /** What the kernel holds; not told with what is below a path. */
+  readonly usage?: Usage;
 }
 
 /** Server → keeper. */

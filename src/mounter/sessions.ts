@@ -30,7 +30,7 @@ export const FUSE_SUBTYPE = 'famfs';
 const FS_TYPE = `fuse.${FUSE_SUBTYPE}`;
 const INIT_PATIENCE_MS = 10_000;
 /** A server that has just ended had the log mapped, which kept the mount. */
-const OVER_PATIENCE_MS = 2_000;
+const OVER_PATIENCE_MS = 10_000;
 const OVER_PAUSE_MS = 20;
 
 /** What a new mount is to be; `undo`: it did not come to be. */

@@ -1,17 +1,38 @@
 import { isAbsolute } from 'node:path';
 import { Fault } from '../base/errors.ts';
 import { checkCapability } from '../csi/capability.ts';
+import type { TopologyInit } from '../csi/generated/csi/v1/Topology.ts';
 import type { Handlers } from '../csi/rpc.ts';
 import { required } from '../csi/validation.ts';
-import { decodePublishContext, decodeVolumeContext } from '../csi/volume-context.ts';
+import {
+  decodePublishContext,
+  decodeVolumeContext,
+  type VolumeContext,
+} from '../csi/volume-context.ts';
 import type { NodeVolumes } from './node-volumes.ts';
 
 const SINGLE_TARGET_MODE = 'SINGLE_NODE_SINGLE_WRITER';
 
+export interface NodeServiceOptions {
+  readonly nodeId: string;
+  readonly volumes: NodeVolumes;
+  /** Which fabrics the node is on; waits until that is known. */
+  readonly topology: (signal: AbortSignal) => Promise<TopologyInit>;
+  /** Told why a volume could not be staged. Never throws, never waits. */
+  readonly stageFailed?: (location: VolumeContext, error: unknown) => void;
+}
+
 /** The Node service: checks requests, makes one call of the domain, shapes the reply. */
-export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Node'> {
+export function nodeService(options: NodeServiceOptions): Handlers<'Node'> {
+  return { ...answers(options), ...mounts(options) };
+}
+
+function answers({ nodeId, volumes, topology }: NodeServiceOptions): Handlers<'Node'> {
   return {
-    nodeGetInfo: () => ({ node_id: nodeId }),
+    nodeGetInfo: async (_, { signal }) => ({
+      node_id: nodeId,
+      accessible_topology: await topology(signal),
+    }),
 
     nodeGetCapabilities: () => ({
       capabilities: [
@@ -22,6 +43,23 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
       ],
     }),
 
+    nodeGetVolumeStats: async (request) => {
+      const path = required('volume_path', request.volume_path, 'an absolute path');
+      const { bytes, files, problem } = await volumes.stats(volumeIdOf(request), path);
+      // A volume's files are made with it and fill it: nothing of it is ever available.
+      return {
+        usage: [
+          { unit: 'BYTES', total: String(bytes), used: String(bytes), available: '0' },
+          { unit: 'INODES', total: String(files), used: String(files), available: '0' },
+        ],
+        volume_condition: { abnormal: problem !== undefined, message: problem ?? 'healthy' },
+      };
+    },
+  };
+}
+
+function mounts({ volumes, stageFailed }: NodeServiceOptions): Handlers<'Node'> {
+  return {
     nodeStageVolume: async (request, { signal }) => {
       const volumeId = volumeIdOf(request);
       const stagingPath = pathOf('staging_target_path', request.staging_target_path);
@@ -32,7 +70,12 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
         location.dataPath,
       );
       const readOnly = access.readOnly || decodePublishContext(request.publish_context).readonly;
-      await volumes.stage({ volumeId, stagingPath, location, readOnly }, signal);
+      try {
+        await volumes.stage({ volumeId, stagingPath, location, readOnly }, signal);
+      } catch (error) {
+        stageFailed?.(location, error);
+        throw error;
+      }
       return {};
     },
 
@@ -61,19 +104,6 @@ export function nodeService(nodeId: string, volumes: NodeVolumes): Handlers<'Nod
     nodeUnpublishVolume: async (request) => {
       await volumes.unpublish(volumeIdOf(request), pathOf('target_path', request.target_path));
       return {};
-    },
-
-    nodeGetVolumeStats: async (request) => {
-      const path = required('volume_path', request.volume_path, 'an absolute path');
-      const { bytes, files, problem } = await volumes.stats(volumeIdOf(request), path);
-      // A volume's files are made with it and fill it: nothing of it is ever available.
-      return {
-        usage: [
-          { unit: 'BYTES', total: String(bytes), used: String(bytes), available: '0' },
-          { unit: 'INODES', total: String(files), used: String(files), available: '0' },
-        ],
-        volume_condition: { abnormal: problem !== undefined, message: problem ?? 'healthy' },
-      };
     },
   };
 }

@@ -32,6 +32,11 @@ export interface PoolOptions {
   readonly writable: boolean;
   /** This writer's identity. Without one, or with another than the master's, nothing appends. */
   readonly systemUuid?: string;
+  /**
+   * Throws where this process may not append at the moment. Asked under the pool's lock, directly
+   * before the first store, after everything that may have taken time.
+   */
+  readonly mayAppend?: () => void;
   /** Told of every node that a DELETE takes away, during the first replay too. */
   readonly onRemove?: (node: Node) => void;
   /** Told, before the first append, what an earlier writer left half-made. */
@@ -42,6 +47,9 @@ export interface PoolOptions {
 export class Pool implements Disposable {
   readonly name: string;
   readonly device: string;
+  /** How long it took to open the pool, which is to read its log. */
+  readonly replaySeconds: number;
+  readonly #begin = performance.now();
   readonly #memory: PoolMemory;
   readonly #follower: LogFollower;
   readonly #writer: LogWriter;
@@ -67,10 +75,14 @@ export class Pool implements Disposable {
     this.#writer = new LogWriter(
       this.#follower,
       this.#lock,
-      () => this.assertAppendable(),
+      () => {
+        options.mayAppend?.();
+        this.assertAppendable();
+      },
       options.onRecovery,
     );
     if (memory.writable) this.#writer.takeOver();
+    this.replaySeconds = (performance.now() - this.#begin) / 1000;
   }
 
   /** Maps the device, or the files of a mount, and replays the log. Faults name both. */

@@ -1,7 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AccessMode } from '../../src/csi/capability.ts';
 import { failure } from '../csi/harness.ts';
-import { capability, controllerOf, create, type PublishInit } from './harness.ts';
+import {
+  capability,
+  controllerOf,
+  create,
+  MemoryAttachments,
+  type PublishInit,
+} from './harness.ts';
 
 function publish(node_id: string, change: PublishInit = {}): PublishInit {
   const volume_context = { pool: 'fabric0', dataPath: 'dax' };
@@ -46,6 +52,24 @@ describe('ControllerPublishVolume', () => {
     expect(await failure(controller.controllerPublishVolume(publish('x')))).toMatch(
       /^NOT_FOUND: node x: not a node/,
     );
+  });
+
+  test('is no success again where another node has come to hold it, too', async () => {
+    const attachments = new MemoryAttachments();
+    await using harness = await controllerOf({ attachments });
+    const { controller } = harness;
+    await controller.createVolume(create('v'));
+    await controller.controllerPublishVolume(publish('a'));
+    // A controller that had lost its lease wrote this down late.
+    const mode = 'SINGLE_NODE_WRITER';
+    await attachments.add({ volumeId: 'v', nodeId: 'b', readonly: false, mode });
+    for (const node of ['a', 'b']) {
+      expect(await failure(controller.controllerPublishVolume(publish(node)))).toMatch(
+        /^FAILED_PRECONDITION: volume v: attached to [ab], and SINGLE_NODE_WRITER permits one/,
+      );
+    }
+    await controller.controllerUnpublishVolume({ volume_id: 'v', node_id: 'a' });
+    await controller.controllerPublishVolume(publish('b'));
   });
 
   test('says ALREADY_EXISTS when the node has it in another way', async () => {

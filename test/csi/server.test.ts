@@ -3,6 +3,7 @@ import { existsSync, linkSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { Fault } from '../../src/base/errors.ts';
@@ -62,6 +63,33 @@ describe('csi server', () => {
       await expect(startServer(options)).rejects.toMatchObject({ code: 'EXISTS' });
       using client = connectCsi(first.socketPath);
       expect(await client.identity.probe({})).toEqual({ ready: { value: true } });
+    }));
+
+  test('tells an observer of each call, how it ended and how long it took', () =>
+    inFolder(async (socketPath) => {
+      const seen: [string, string, boolean][] = [];
+      await using server = await startServer({
+        socketPath,
+        logger: silent,
+        services: {
+          Identity: {
+            probe: () => ({ ready: { value: true } }),
+            getPluginInfo: () => {
+              throw new Fault('NOT_FOUND', 'nobody');
+            },
+          },
+        },
+        observe: (method, code, seconds) => {
+          seen.push([method, status[code], seconds >= 0]);
+        },
+      });
+      using client = connectCsi(server.socketPath);
+      await client.identity.probe({});
+      await failure(client.identity.getPluginInfo({}));
+      expect(seen).toEqual([
+        ['/csi.v1.Identity/Probe', 'OK', true],
+        ['/csi.v1.Identity/GetPluginInfo', 'NOT_FOUND', true],
+      ]);
     }));
 
   test('leaves a file alone that is no socket', () =>
@@ -235,7 +263,10 @@ describe('csi identity', () => {
   test('has the Controller service if it is told so', async () => {
     await using harness = await serve({ Identity: identity });
     const { capabilities } = await harness.client.identity.getPluginCapabilities({});
-    expect(capabilities).toMatchObject([{ service: { type: 'CONTROLLER_SERVICE' } }]);
+    expect(capabilities).toMatchObject([
+      { service: { type: 'CONTROLLER_SERVICE' } },
+      { service: { type: 'VOLUME_ACCESSIBILITY_CONSTRAINTS' } },
+    ]);
   });
 
   test('has the name that it is given', async () => {

@@ -31,6 +31,27 @@ describe('volume context', () => {
     });
   });
 
+  test('has pool and directory from a static handle, which it may repeat and not deny', () => {
+    const expected = { pool: 'p', fsUuid: '', path: 'sets/faces', logPosition: 0, dataPath: 'any' };
+    const handle = 'p/sets/faces';
+    expect(decodeVolumeContext(handle, { dataPath: 'any' })).toEqual(expected);
+    const again = { dataPath: 'any', pool: 'p', path: 'sets/faces' };
+    expect(decodeVolumeContext(handle, again)).toEqual(expected);
+    for (const [key, found, wanted] of [
+      ['pool', 'q', 'p'],
+      ['path', 'sets', 'sets/faces'],
+    ] as const) {
+      expect(() => decodeVolumeContext(handle, { [key]: found })).toThrow(
+        expect.objectContaining({
+          code: 'INVALID',
+          message:
+            `volume_context.${key}: found "${found}", the volume's handle says "${wanted}"; ` +
+            'leave it out',
+        }),
+      );
+    }
+  });
+
   test.each([
     ['pool', { pool: '' }],
     ['logPosition', { logPosition: '-1' }],

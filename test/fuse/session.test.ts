@@ -57,6 +57,12 @@ function playedBack(
     },
   } as unknown as WakeEvent;
   const { responder, fs } = served();
+  /** What the session says became of each reply. */
+  const fates: string[] = [];
+  Object.assign(responder, {
+    delivered: () => fates.push('delivered'),
+    undelivered: (isGone: boolean) => fates.push(isGone ? 'gone' : 'not sent'),
+  });
   let orders: 'stop' | undefined;
   const session = new FuseSession({
     device,
@@ -79,7 +85,7 @@ function playedBack(
   const stop = () => {
     orders = 'stop';
   };
-  return { session, log, fs, stop };
+  return { session, log, fates, fs, stop };
 }
 
 const sent = (reply: Uint8Array) => `send ${toHex(reply)}`;
@@ -158,6 +164,20 @@ describe('session', () => {
     const { session, log } = playedBack([destroy, destroy], { send: () => false });
     session.run();
     expect(log).toEqual([sent(replyOf(0)), sent(replyOf(0))]);
+  });
+
+  test('says what became of each reply: delivered, its request gone, or not sent', () => {
+    const outcomes = [true, false, undefined, true];
+    const { session, fates } = playedBack([destroy, forget, destroy, destroy, destroy], {
+      send: () => {
+        const outcome = outcomes.shift();
+        if (outcome === undefined) throw new Fault('IO', 'write: EINVAL');
+        return outcome;
+      },
+    });
+    session.run();
+    // FORGET gets no reply.
+    expect(fates).toEqual(['delivered', 'gone', 'not sent', 'delivered']);
   });
 
   test('answers EIO where the memory of a READ fails', () => {

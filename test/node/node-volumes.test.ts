@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { codeOf, Fault, messageOf } from '../../src/base/errors.ts';
-import type { VolumeContext } from '../../src/csi/volume-context.ts';
+import { decodeVolumeContext, type VolumeContext } from '../../src/csi/volume-context.ts';
 import type { PoolMount } from '../../src/mounter/client.ts';
 import type { MountInfo } from '../../src/native/mounts.ts';
 import { type Mounts, NodeVolumes } from '../../src/node/node-volumes.ts';
@@ -121,6 +121,29 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('a static handle', () => {
+  const volumeId = 'fast/sets/faces';
+
+  test('is staged, published, measured and taken away by its directory', async () => {
+    mkdirSync(at('pool', 'sets', 'faces'), { recursive: true });
+    writeFileSync(at('pool', 'sets', 'faces', 'table'), 'x'.repeat(500));
+    const place = { ...decodeVolumeContext(volumeId, { dataPath: 'any' }), fsUuid: UUID };
+    await stage({ volumeId, location: place });
+    await publish({ volumeId, location: place });
+    expect(mounts.table.slice(1).map(({ root }) => root)).toEqual(['/sets/faces', '/sets/faces']);
+    // Bind mounts of the fake show no files; the directory itself stands for them.
+    mounts.add(at('pool', 'sets', 'faces'), '/sets/faces');
+    const { bytes, files } = await volumes.stats(volumeId, at('pool', 'sets', 'faces'));
+    expect([bytes, files]).toEqual([500, 1]);
+    await volumes.unpublish(volumeId, at('target'));
+    await volumes.unstage(volumeId, at('staging'));
+    expect(mounts.table.map(({ mountPoint }) => mountPoint)).toEqual([
+      at('pool'),
+      at('pool', 'sets', 'faces'),
+    ]);
+  });
+});
 
 describe('node stages', () => {
   test('binds the volume once the mounter has followed the log to its position', async () => {

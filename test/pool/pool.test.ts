@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { Fault } from '../../src/base/errors.ts';
 import { CONTIGUOUS } from '../../src/format/allocator.ts';
 import { fmapExtents } from '../../src/format/extents.ts';
 import { Mapping } from '../../src/native/mapping.ts';
@@ -42,6 +43,27 @@ function appendFile(pool: Pool, path: string): Promise<number> {
 const APPEND = (pool: Pool) => pool.append(() => ({ entries: [mkdir('new')], result: 'done' }));
 
 describe('pool', () => {
+  test('asks whether it may append when it has the lock, and stores nothing if not', async () => {
+    using image = new ImageFile('b_tree_8g');
+    let may = true;
+    let asked = 0;
+    const mayAppend = () => {
+      asked++;
+      if (!may) throw new Fault('UNAVAILABLE', 'the lease ran out');
+    };
+    using pool = open(image.path, { mayAppend });
+    // It may when it is called; while it waits for its turn, the lease runs out.
+    const refused = rejection(appendFile(pool, 'late'));
+    expect(asked).toBe(0);
+    may = false;
+    expect(await refused).toEqual({ code: 'UNAVAILABLE', message: 'the lease ran out' });
+    expect(asked).toBe(1);
+    expect(pool.follow()).toBe(8);
+    may = true;
+    expect(await appendFile(pool, 'in-time')).toBe(8);
+    expect(checkFile(image.path)).toMatchObject({ problems: [] });
+  });
+
   test('serves and appends to what the reference made, through a real mapping', async () => {
     using image = new ImageFile('b_tree_8g');
     {

@@ -14,13 +14,13 @@ export const BUILD_MS = 600_000;
 /** Go, or the tool as go.mod pins it, built before. */
 export const csiSanity: Requirement = () => {
   if (spawnSync('go', ['version']).status === 0) return undefined;
-  if (spawnSync('bash', [BUILD]).status === 0) return undefined;
+  if (spawnSync('bash', [BUILD, 'csi-sanity']).status === 0) return undefined;
   return 'csi-sanity is not built and Go, which builds it, is missing: install Go';
 };
 
 /** Path of the tool; builds it first where that is needed. */
 export async function buildCsiSanity(): Promise<string> {
-  const { stdout } = await run('bash', [BUILD], { timeout: BUILD_MS });
+  const { stdout } = await run('bash', [BUILD, 'csi-sanity'], { timeout: BUILD_MS });
   return stdout.trim();
 }
 

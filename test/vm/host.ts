@@ -86,6 +86,7 @@ export class Host {
       ...['--endpoint', `unix://${RUN}/node.sock`, '--node-id', this.name],
       ...['--mounter', this.mounterSocket],
     ]);
+    await this.#untilAnswered('node');
   }
 
   /** `pool`: the raw device, or the mount of the pool where the kernel holds the device. */
@@ -95,6 +96,7 @@ export class Host {
       ...['--pool', `${POOL}=${pool}`],
       ...nodes.flatMap(({ name }) => ['--node', name]),
     ]);
+    await this.#untilAnswered('controller');
   }
 
   async poolState(): Promise<PoolState> {
@@ -177,6 +179,13 @@ export class Host {
   async #start(name: string, args: readonly string[]): Promise<void> {
     await this.guest.ask('start', { name, argv: ['node', MAIN, name, ...args] });
     this.#running.add(name);
+  }
+
+  /** On a busy machine a process may take longer to start than a call may take. */
+  async #untilAnswered(service: 'controller' | 'node'): Promise<void> {
+    const call = { socket: `${RUN}/${service}.sock`, service: 'identity', method: 'probe' };
+    const probe = () => this.guest.ask('csi', { ...call, request: {} });
+    await eventually(`${this.name}: the ${service} answers`, probe, PATIENCE_MS);
   }
 
   #csi<T>(service: 'controller' | 'node', method: string, request: object): Promise<T> {

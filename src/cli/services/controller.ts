@@ -1,99 +1,219 @@
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { type Command, Option } from 'commander';
+import type { Logger } from 'pino';
+import { Fault } from '../../base/errors.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import { AttachmentFile } from '../../controller/attachment-file.ts';
+import { controllerMetrics } from '../../controller/controller-metrics.ts';
 import { controllerService } from '../../controller/controller-service.ts';
+import { ALWAYS, whileLeading } from '../../controller/leadership.ts';
 import { StaticNodes } from '../../controller/nodes.ts';
 import { PoolHealth } from '../../controller/pool-health.ts';
 import { VolumeAttachments } from '../../controller/volume-attachments.ts';
 import { Volumes } from '../../controller/volumes.ts';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
-import { startServer } from '../../csi/server.ts';
-import { devicePath } from '../../pool/device-path.ts';
+import { type RpcServer, startServer } from '../../csi/server.ts';
+import { type Check, startHttp } from '../../observe/http-server.ts';
+import { Metrics } from '../../observe/metrics.ts';
 import { systemUuid } from '../../pool/identity.ts';
-import { Pool } from '../../pool/pool.ts';
 import {
   collect,
-  collectPool,
   type PoolArgument,
+  poolOption,
   socketArgument,
   uuidArgument,
 } from '../options.ts';
+import { configuredPools } from '../pools-file.ts';
 import { userCommand } from '../program.ts';
+import { addHttpOption, type ClusterArguments } from './cluster.ts';
+import { ControllerCluster } from './controller-cluster.ts';
 import { serviceLog, untilSignalled } from './lifetime.ts';
+import { OpenPools } from './open-pools.ts';
 
 const LOCK_PATIENCE_MS = 10_000;
+const POOL_TEXT = 'a pool to make volumes in, and its devices, the primary first; repeat for more';
+const MOUNT_ROOT_TEXT = 'with --config: where mounters mount pools, whose devices the kernel holds';
+/** A controller that lost its lease ends long before another may take it: see LEASE_TIMES. */
+const LOST_DRAIN_MS = 1_000;
+const LOST_EXIT_MS = 3_000;
 
-interface ControllerArguments {
+interface ControllerArguments extends ClusterArguments {
   readonly endpoint: string;
   readonly pool: readonly PoolArgument[];
+  readonly config?: string;
+  readonly mountRoot?: string;
   readonly node: readonly string[];
-  readonly stateDir: string;
+  readonly stateDir?: string;
   readonly systemUuid?: string;
   readonly driverName: string;
   readonly logLevel: string;
 }
 
 export function controllerCommand(): Command {
-  return userCommand('controller', 'run the CSI controller plugin')
+  const command = userCommand('controller', 'run the CSI controller plugin')
     .requiredOption('--endpoint <socket>', 'CSI unix socket to listen on', socketArgument)
-    .requiredOption(
-      '--pool <name=devices>',
-      'a pool to make volumes in, and its devices, the primary first; repeat for more',
-      collectPool,
-    )
-    .requiredOption('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
+    .addOption(poolOption(POOL_TEXT))
+    .option('--config <file>', 'the pools, in JSON, in place of --pool')
+    .option('--mount-root <dir>', MOUNT_ROOT_TEXT)
+    .option('--kubernetes', 'attachments, nodes and who leads are kept in Kubernetes')
+    .option('--namespace <name>', 'of the lease, with --kubernetes (default: of this pod)')
+    .option('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
     .addOption(nodeOption())
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
     .option('--driver-name <name>', 'CSI driver name', DRIVER_NAME)
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
     .action(runController);
+  return addHttpOption(command);
 }
 
 function nodeOption(): Option {
-  const text = 'a node that volumes may be attached to; repeat for more';
+  const text = 'a node that volumes may be attached to, without Kubernetes; repeat for more';
   return new Option('--node <name>', text).argParser(collect).default([], 'none');
 }
 
-async function runController(options: ControllerArguments): Promise<void> {
-  const logger = serviceLog('controller', options.logLevel);
-  const writer = systemUuid(options.systemUuid);
-  const pools = options.pool.map(({ name, devices }) => {
-    const [device = '', ...others] = devices.map((one) => devicePath(one));
-    return Pool.open({
-      name,
-      device,
-      secondaries: others.map((path) => ({ path })),
-      writable: true,
-      systemUuid: writer,
-      onRecovery: ({ kind, index, message }) => logger.warn({ pool: name, kind, index }, message),
-    });
+/**
+ * With --mount-root, a pool on a real device is reached through its mount on this node: by its
+ * `.meta`, which a buffered mount has not.
+ */
+function poolsToOpen(options: ControllerArguments): readonly PoolArgument[] {
+  const configured = configuredPools(options);
+  if (configured === undefined) return options.pool;
+  return configured.map(({ name, devices, emulated, dataPath }) => {
+    const isMounted = emulated === undefined && dataPath !== 'buffered';
+    const { mountRoot } = options;
+    return { name, devices: isMounted && mountRoot ? [join(mountRoot, name)] : devices };
   });
-  const health = new PoolHealth(pools, logger);
-  health.probe();
-  for (const { name, fsUuid, replica } of pools) {
-    logger.info({ pool: name, fsUuid, logPosition: replica.position }, 'pool is open');
-  }
-  const attachments = await AttachmentFile.open(join(options.stateDir, 'attachments.json'));
-  const locks = new KeyedLock(LOCK_PATIENCE_MS);
-  const volumes = new Volumes({ pools, attachments, locks });
-  const nodes = new StaticNodes(options.node);
+}
+
+async function runController(options: ControllerArguments): Promise<void> {
+  checkPlace(options);
+  const given = poolsToOpen(options);
+  const { driverName, namespace, http } = options;
+  const log = serviceLog('controller', options.logLevel);
+  const end = new AbortController();
+  const signalled = untilSignalled();
+  void signalled.then(() => end.abort());
+  const metrics = new Metrics(driverName);
+  const readiness: { check: Check } = { check: () => 'its pools are not open yet' };
+  const checks = { healthz: () => undefined, readyz: () => readiness.check() };
+  await using _http = http && (await startHttp({ ...http, ...checks, metrics, log }));
+  await using cluster = options.kubernetes
+    ? await ControllerCluster.connect({
+        pools: given.map(({ name }) => name),
+        namespace,
+        driverName,
+        log,
+      })
+    : undefined;
+  const leadership = cluster?.leases ?? ALWAYS;
+  using pools = await OpenPools.open({
+    pools: given,
+    systemUuid: systemUuid(options.systemUuid),
+    mayAppend: () => leadership.assertLeading(),
+    // In a cluster the mounters format, some time after this process has begun.
+    wait: cluster === undefined ? undefined : end.signal,
+    log,
+  });
+  if (end.signal.aborted) return;
+  const health = new PoolHealth(pools.all, log);
+  if (cluster === undefined) health.probe();
+  const probe = () => leadership.isLeading && health.probe();
+  readiness.check = () => (probe() ? undefined : 'another controller leads');
+  const { service, events } = await domain(options, cluster, pools, metrics);
   const server = await startServer({
     socketPath: options.endpoint,
-    logger,
+    logger: log,
+    observe: (method, code, seconds) => metrics.called(method, status[code], seconds),
     services: {
-      Identity: identityService({
-        name: options.driverName,
-        controllerService: true,
-        health: () => health.probe(),
-      }),
-      Controller: controllerService({
-        volumes,
-        attachments: new VolumeAttachments({ volumes, attachments, nodes, locks }),
-      }),
+      // A standby is not ready: the sidecars beside it wait, and those beside the leader work.
+      Identity: identityService({ name: driverName, controllerService: true, health: probe }),
+      Controller: whileLeading(service, leadership),
     },
   });
-  logger.info(`${await untilSignalled()}: draining`);
+  if (cluster && events) {
+    const report = (signal: AbortSignal) => cluster.report(pools.all, events, signal);
+    await lead(cluster, server, signalled, log, report);
+  } else {
+    log.info(`${await signalled}: draining`);
+    await server.close();
+  }
+}
+
+/** The controller's service over what there is, and its figures. */
+async function domain(
+  options: ControllerArguments,
+  cluster: ControllerCluster | undefined,
+  pools: OpenPools,
+  metrics: Metrics,
+) {
+  const { driverName, stateDir = '.', node } = options;
+  const attachments =
+    cluster?.attachments ?? (await AttachmentFile.open(join(stateDir, 'attachments.json')));
+  const nodes = cluster?.nodes ?? new StaticNodes(node);
+  const locks = new KeyedLock(LOCK_PATIENCE_MS);
+  const volumes = new Volumes({ pools: pools.all, attachments, locks });
+  const events = cluster?.events((id) => poolOf(volumes, id));
+  const leadership = cluster?.leases ?? ALWAYS;
+  const { all, replaySeconds } = pools;
+  metrics.add(controllerMetrics({ pools: all, replaySeconds, locks, leadership }));
+  const service = controllerService({
+    volumes,
+    attachments: new VolumeAttachments({ volumes, attachments, nodes, locks }),
+    driverName,
+    ...(events ? { announce: events } : {}),
+  });
+  return { service, events };
+}
+
+/**
+ * Takes the leases, and serves until a signal or until one is lost. Then nothing is written any
+ * more, and the process ends, long before another may take the lease: UNAVAILABLE.
+ */
+async function lead(
+  { leases }: ControllerCluster,
+  server: RpcServer,
+  signalled: Promise<string>,
+  log: Logger,
+  report: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const renewing = new AbortController();
+  const over = new AbortController();
+  const reporting = report(over.signal);
+  const lost = leases.run(renewing.signal).then((why) => ({ why }));
+  const first = await Promise.race([signalled, lost]);
+  over.abort();
+  if (typeof first === 'object') {
+    setTimeout(() => process.exit(1), LOST_EXIT_MS).unref();
+    await server.close(LOST_DRAIN_MS);
+    throw new Fault('UNAVAILABLE', `${first.why}; ending, so that nothing is written any more`);
+  }
+  log.info(`${first}: draining`);
+  // Renewed until the last call is answered; then another controller need not wait for its end.
   await server.close();
-  for (const pool of pools) pool[Symbol.dispose]();
+  renewing.abort();
+  await leases.release();
+  await reporting;
+}
+
+function poolOf(volumes: Volumes, id: string): string | undefined {
+  try {
+    return volumes.get(id).pool;
+  } catch {
+    return undefined;
+  }
+}
+
+/** INVALID unless the attachments have one place, and that is complete. */
+function checkPlace({ kubernetes, stateDir, node }: ControllerArguments): void {
+  if (!kubernetes && stateDir === undefined) {
+    throw new Fault('INVALID', '--state-dir: missing; give it, or --kubernetes in a cluster');
+  }
+  if (kubernetes && (stateDir !== undefined || node.length > 0)) {
+    const option = stateDir === undefined ? '--node' : '--state-dir';
+    throw new Fault(
+      'INVALID',
+      `${option}: found together with --kubernetes, which knows; leave it`,
+    );
+  }
 }

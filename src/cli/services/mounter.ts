@@ -1,8 +1,20 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import type { Logger } from 'pino';
+import { detach, giveToCustodian } from '../../mounter/custodian.ts';
 import { DATA_PATH_OPTIONS, type DataPathOption } from '../../mounter/data-path-choice.ts';
-import { Keeper } from '../../mounter/keeper.ts';
+import { Keeper, type KeptPool } from '../../mounter/keeper.ts';
 import { serve } from '../../mounter/serve.ts';
-import { collectPool, integerArgument, type PoolArgument, socketArgument } from '../options.ts';
+import { systemUuid } from '../../pool/identity.ts';
+import { prepareDevice } from '../../pool/prepare-device.ts';
+import {
+  integerArgument,
+  type PoolArgument,
+  poolOption,
+  socketArgument,
+  uuidArgument,
+} from '../options.ts';
+import { configuredPools } from '../pools-file.ts';
 import { userCommand } from '../program.ts';
 import { serviceLog, untilSignalled } from './lifetime.ts';
 
@@ -12,7 +24,11 @@ interface MounterArguments {
   readonly dataPath: DataPathOption;
   readonly metaGid: number;
   readonly pool: readonly PoolArgument[];
+  readonly config?: string;
+  readonly systemUuid?: string;
   readonly afterHandOver: 'end' | 'wait';
+  readonly readyFile?: string;
+  readonly custodian?: string;
   readonly logLevel: string;
 }
 
@@ -24,10 +40,12 @@ export function mounterCommand(main: string): Command {
       "unix socket for the node plugin's questions",
       socketArgument,
     )
-    .requiredOption(
-      '--pool <name=devices>',
-      'a pool to mount and its devices, the primary first; repeat for more',
-      collectPool,
+    .addOption(poolOption('a pool to mount and its devices, the primary first; repeat for more'))
+    .option('--config <file>', 'the pools, in JSON, in place of --pool')
+    .option(
+      '--system-uuid <uuid>',
+      "the master of a pool that is formatted here (default: this host's)",
+      uuidArgument,
     )
     .option('--mount-root <dir>', 'pools are mounted at DIR/NAME', '/var/lib/famfs/pools')
     .addOption(
@@ -49,25 +67,67 @@ export function mounterCommand(main: string): Command {
         .choices(['end', 'wait'])
         .default('end'),
     )
+    .option('--ready-file <path>', 'a file to make once it has the pools, for a probe')
+    .option(
+      '--custodian <socket>',
+      "the node plugin's socket that gets the mounts on SIGTERM, until another mounter comes",
+      socketArgument,
+    )
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
-    .action(async (options: MounterArguments) => {
-      const log = serviceLog('mounter', options.logLevel);
-      const keeper = await Keeper.start({
-        socketPath: options.socket,
-        mountRoot: options.mountRoot,
-        pools: options.pool,
-        dataPath: options.dataPath,
-        metaGid: options.metaGid,
-        serverCommand: [process.execPath, main, 'serve'],
-        log,
+    .action((options: MounterArguments) => runMounter(options, main));
+}
+
+async function runMounter(options: MounterArguments, main: string): Promise<void> {
+  const log = serviceLog('mounter', options.logLevel);
+  const pools = poolsToKeep(options, log);
+  const { readyFile } = options;
+  if (readyFile !== undefined) rmSync(readyFile, { force: true });
+  const keeper = await Keeper.start({
+    socketPath: options.socket,
+    mountRoot: options.mountRoot,
+    pools,
+    dataPath: options.dataPath,
+    metaGid: options.metaGid,
+    serverCommand: [process.execPath, main, 'serve'],
+    log,
+  });
+  log.info({ pools: pools.map(({ name, devices }) => ({ name, devices })) }, 'mounter runs');
+  if (readyFile !== undefined) writeFileSync(readyFile, '');
+  let isKept = true;
+  void keeper.handedOver.then(() => {
+    isKept = false;
+  });
+  const signalled = untilSignalled();
+  const why = await Promise.race([signalled, keeper.handedOver.then(() => 'handed over')]);
+  const given = { mountRoot: options.mountRoot, pools: pools.map(({ name }) => name) };
+  if (why !== 'handed over' && options.custodian !== undefined) {
+    await giveToCustodian(options.custodian, given, log);
+  }
+  log.info(`${why}: letting go; mounts and servers live on`);
+  if (why === 'handed over' && options.afterHandOver === 'wait') await signalled;
+  await keeper[Symbol.asyncDispose]();
+  // The first process of a container takes its servers with it: nobody has the mounts then. Last,
+  // for a keeper whose hand-over has failed attaches them again.
+  if (isKept && process.pid === 1) detach(given, log);
+}
+
+function poolsToKeep(options: MounterArguments, log: Logger): KeptPool[] {
+  const configured = configuredPools(options);
+  if (configured === undefined) return [...options.pool];
+  return configured.map(({ name, devices, format, dataPath, emulated }) => {
+    const [device] = devices;
+    const prepare = async () => {
+      const made = await prepareDevice({
+        name,
+        device,
+        format,
+        systemUuid: systemUuid(options.systemUuid),
+        emulated: emulated && { ...emulated, gid: options.metaGid },
       });
-      log.info({ pools: options.pool }, 'mounter runs');
-      const signalled = untilSignalled();
-      const why = await Promise.race([signalled, keeper.handedOver.then(() => 'handed over')]);
-      log.info(`${why}: letting go; mounts and servers live on`);
-      if (why === 'handed over' && options.afterHandOver === 'wait') await signalled;
-      await keeper[Symbol.asyncDispose]();
-    });
+      if (made !== undefined) log.info({ pool: name, device, fsUuid: made.fsUuid }, 'formatted');
+    };
+    return { name, devices, dataPath, prepare };
+  });
 }
 
 /** The server child; the mounter spawns it, nobody else does. */

@@ -1,0 +1,44 @@
+import type { Replica } from '../format/replica.ts';
+import type { Plan } from '../pool/log-writer.ts';
+import type { VolumePool } from './volume-pool.ts';
+
+/** A pool that counts what this process has appended to its log, for the metrics. */
+export class CountedPool implements VolumePool {
+  readonly #pool: VolumePool;
+  #appendedEntries = 0;
+
+  constructor(pool: VolumePool) {
+    this.#pool = pool;
+  }
+
+  get name(): string {
+    return this.#pool.name;
+  }
+
+  get fsUuid(): string {
+    return this.#pool.fsUuid;
+  }
+
+  get replica(): Replica {
+    return this.#pool.replica;
+  }
+
+  get appendedEntries(): number {
+    return this.#appendedEntries;
+  }
+
+  follow(): number {
+    return this.#pool.follow();
+  }
+
+  async append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
+    let entries = 0;
+    const result = await this.#pool.append((replica) => {
+      const planned = plan(replica);
+      entries = planned.entries.length;
+      return planned;
+    });
+    this.#appendedEntries += entries;
+    return result;
+  }
+}

@@ -1,0 +1,4 @@
+import { pino } from 'pino';
+
+/** For code that wants a log where a test has no use for one. */
+export const silentLog = pino({ level: 'silent' });
