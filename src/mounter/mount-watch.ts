@@ -17,6 +17,11 @@ export class MountWatch {
     this.#mounts = mounts;
   }
 
+  /** Whether a directory showed the mount at any look so far. */
+  get wasSeen(): boolean {
+    return this.#wasSeen;
+  }
+
   /**
    * Whether the mount was seen and no longer is; or, for an orphan, that it is not seen at all: its
    * keeper died before it had shown it, and nobody else can.

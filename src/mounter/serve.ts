@@ -23,6 +23,8 @@ import type { BootRequest, WorkerInput, WorkerReply, WorkerRequest } from './wor
 
 const LOCK_PAUSE_MS = 10;
 const WATCH_EVERY_MS = 1_000;
+/** Until the mount was seen: one that is gone before that would be waited for without end. */
+const WATCH_FIRST_MS = 50;
 
 /**
  * The server child: serves one pool's mount on the descriptor that it inherited, until the mount is
@@ -66,8 +68,11 @@ export async function serve(log: Logger): Promise<void> {
       const register = (path: string, devindex: number) => registerDaxdev(device, path, devindex);
       const parts = { tell: ask, register, log };
       const watch = await Promise.race([boot(assignment, parts), ended]);
-      const look = () => watch?.isOver(!process.connected) && stop();
-      watching = setInterval(look, WATCH_EVERY_MS);
+      const look = () => {
+        if (watch?.isOver(!process.connected)) stop();
+        watching = setTimeout(look, watch?.wasSeen ? WATCH_EVERY_MS : WATCH_FIRST_MS);
+      };
+      look();
     }
     await ended;
   } catch (error) {
@@ -75,7 +80,7 @@ export async function serve(log: Logger): Promise<void> {
     await ended;
     throw error;
   } finally {
-    clearInterval(watching);
+    clearTimeout(watching);
     if (process.connected) process.disconnect();
   }
 }

@@ -22,12 +22,14 @@ describe('the watch of a mount on dax', () => {
     expect(one.isOver(false)).toBe(false);
     seen.push(mount('0:46'));
     expect(one.isOver(false)).toBe(false);
+    expect(one.wasSeen).toBe(false);
   });
 
   test('is over once the mount was seen and is no longer', () => {
     const { watch: one, seen } = watch();
     seen.push(mount(CONNECTION), mount('0:46'));
     expect(one.isOver(false)).toBe(false);
+    expect(one.wasSeen).toBe(true);
     seen.shift();
     expect(one.isOver(false)).toBe(true);
     expect(one.isOver(true)).toBe(true);
