@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { isZero } from '../base/bytes.ts';
 import { Fault } from '../base/errors.ts';
 import { layout } from '../base/layout.ts';
 import { getU64OrInfinity, setU64 } from '../base/numbers.ts';
@@ -188,7 +189,7 @@ export function isBareOfMemory(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, ENTRY_BYTES);
   const code = view.getUint32(E.type, true);
   const pad = PAD_BY_TYPE[code];
-  return pad !== undefined && bytes.subarray(pad, E.crc).every((byte) => byte === 0);
+  return pad !== undefined && isZero(bytes.subarray(pad, E.crc));
 }
 
 const PAD_BY_TYPE: Readonly<Record<number, number>> = {

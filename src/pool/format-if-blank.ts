@@ -1,3 +1,4 @@
+import { isZero } from '../base/bytes.ts';
 import { isFault } from '../base/errors.ts';
 import {
   encodeLogHeader,
@@ -63,8 +64,4 @@ function isBlank(memory: SharedMemory, from: number, to: number): boolean {
     if (!isZero(memory.read(at, Math.min(CHUNK_BYTES, to - at)))) return false;
   }
   return true;
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
 }

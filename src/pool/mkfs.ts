@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isZero } from '../base/bytes.ts';
 import { Fault, isFault } from '../base/errors.ts';
 import { formatSize, isPowerOfTwo, MiB, roundDown } from '../base/numbers.ts';
 import {
@@ -154,10 +155,6 @@ function describeContent(memory: SharedMemory): string | undefined {
   // An mkfs that was cut short leaves the rest of a superblock, of the old one or of its own.
   if (isZero(start.subarray(0, MAGIC_BYTES))) start.fill(0, 0, SUPERBLOCK_BYTES);
   return recognise(start) ?? (isZero(log) ? undefined : describeOrphanLog(log));
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
 }
 
 /** What an mkfs leaves that was cut short: its log header, or the one that was there before. */

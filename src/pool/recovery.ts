@@ -1,3 +1,4 @@
+import { isZero } from '../base/bytes.ts';
 import { assert } from '../base/errors.ts';
 import { decodeLogEntry } from '../format/log-entry.ts';
 import { ENTRY_BYTES, entryOffset, LOG_OFFSET, NEXT_SEQNUM_OFFSET } from '../format/log-header.ts';
@@ -53,7 +54,7 @@ export function recover(follower: LogFollower): readonly Remnant[] {
 
 function slotKind({ memory }: LogFollower, index: number): Remnant['kind'] | undefined {
   const slot = memory.read(LOG_OFFSET + entryOffset(index), ENTRY_BYTES);
-  if (slot.every((byte) => byte === 0)) return undefined;
+  if (isZero(slot)) return undefined;
   const decoded = decodeLogEntry(slot, index);
   return !decoded.ok && decoded.damage ? 'torn-entry' : 'complete-entry';
 }
