@@ -169,9 +169,11 @@ export class PoolKeeper {
 
   async status(): Promise<PoolStatus> {
     let silent: string | undefined;
-    const state = await this.#follow({}, STATUS_PATIENCE_MS).catch((error: unknown) => {
-      silent = messageOf(error);
-    });
+    const state = await this.#follow({ usage: true }, STATUS_PATIENCE_MS).catch(
+      (error: unknown) => {
+        silent = messageOf(error);
+      },
+    );
     const { name, devices, mountPoint } = this.#assignment;
     const problem = state?.memoryError ?? this.#problemWith(silent);
     return {

@@ -130,7 +130,7 @@ export class PoolServer implements Disposable {
     this.#files?.follow();
   }
 
-  state({ servable, referred }: Question = {}): ServerState {
+  state({ servable, referred, usage }: Question = {}): ServerState {
     if (this.#files === undefined) throw new Fault('INTERNAL', 'state of a server that boots');
     const { pool, dataPath } = this.#files;
     const { position, damage } = pool.replica;
@@ -148,10 +148,7 @@ export class PoolServer implements Disposable {
       ...(referred && { references: this.#files.referenceReport(referred.path) }),
       requests: this.#requests.read(),
       replaySeconds: pool.replaySeconds,
-      // Who asks for a path is about to mount it, and waits.
-      ...(servable === undefined
-        ? { usage: usageOf(this.#references, pool.replica.namespace) }
-        : {}),
+      ...(usage && { usage: usageOf(this.#references, pool.replica.namespace) }),
     };
   }
 

@@ -38,6 +38,8 @@ export interface Question {
   readonly servable?: string;
   /** A path in the pool, or all of it: what the kernel refers to there. */
   readonly referred?: { readonly path?: string | undefined };
+  /** What the kernel holds, summed up. */
+  readonly usage?: boolean;
 }
 
 /** Keeper → server. */
@@ -65,7 +67,7 @@ export interface ServerState {
   readonly requests: Requests;
   /** How long it took to read the log when this server began. */
   readonly replaySeconds: number;
-  /** What the kernel holds; not told with what is below a path. */
+  /** Where that was asked. */
   readonly usage?: Usage;
 }
 
