@@ -3,20 +3,13 @@
 //   --only=NAMES  only these groups of steps, on an installed chart: see cluster.k8s.ts
 //   --hold     leaves the cluster up after the tests, until SIGINT, and says how to look around
 import { spawn, spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { checkPrograms, fail, say, sayFailures, secondsSince } from '../support/story-run.mjs';
 
+const NAME = 'k8s';
 /** What has to be there, and the Debian package that has it. */
 const PROGRAMS = {
   busybox: 'busybox-static',
@@ -33,43 +26,6 @@ const CACHE = process.env.FAMFS_K8S_CACHE ?? '/var/cache/famfs-csi-k8s';
 const CGROUPS = '/sys/fs/cgroup';
 const PAUSE_IMAGE = 'famfs-test/pause:1';
 
-const say = (line) => process.stdout.write(`${line}\n`);
-const seconds = (begin) => `${((performance.now() - begin) / 1000).toFixed(0)} s`;
-
-function fail(line) {
-  say(`k8s: ${line}`);
-  say('k8s: 0 passed, 1 failed');
-  process.exit(1);
-}
-
-function isThere(program) {
-  return process.env.PATH.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-function checkPrograms() {
-  if (process.getuid() !== 0)
-    fail('a cluster makes namespaces, mounts and cgroups: run it as root');
-  const missing = Object.keys(PROGRAMS).filter((program) => !isThere(program));
-  if (missing.length === 0) return;
-  const packages = missing.map((program) => PROGRAMS[program]);
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
-  if (!process.argv.includes('--install')) {
-    fail(`missing: ${missing.join(', ')}; run: apt-get ${install.join(' ')} (or give --install)`);
-  }
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const args of [['update', '-qq'], install]) {
-    const { status } = spawnSync('apt-get', args, { env, stdio: ['ignore', 2, 2] });
-    if (status !== 0) fail(`apt-get ${args.join(' ')}: exit code ${status}`);
-  }
-}
-
 function run(program, args) {
   const { status, stdout } = spawnSync(program, args, {
     encoding: 'utf8',
@@ -77,7 +33,7 @@ function run(program, args) {
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 2 ** 26,
   });
-  if (status !== 0) fail(`${program} ${args.join(' ')}: exit code ${status}`);
+  if (status !== 0) fail(NAME, `${program} ${args.join(' ')}: exit code ${status}`);
   return stdout;
 }
 
@@ -145,11 +101,13 @@ function removeCgroups(cgroup) {
 
 const only = process.argv.find((word) => word.startsWith('--only='))?.slice(7) ?? '';
 
-checkPrograms();
+if (process.getuid() !== 0)
+  fail(NAME, 'a cluster makes namespaces, mounts and cgroups: run it as root');
+checkPrograms(NAME, PROGRAMS);
 const begin = performance.now();
 run('test/k8s/tools/build.sh', []);
 const helm = run('test/tools/build.sh', ['helm']).trim();
-say(`k8s: tools are built, ${seconds(begin)}`);
+say(`k8s: tools are built, ${secondsSince(begin)}`);
 process.env.PATH = [
   ...[
     dirname(helm),
@@ -165,7 +123,7 @@ const cgroup = basename(folder);
 const output = join(folder, 'results.json');
 const imagesBegin = performance.now();
 const images = buildImages(join(folder, 'images'));
-say(`k8s: images are built, ${seconds(imagesBegin)}`);
+say(`k8s: images are built, ${secondsSince(imagesBegin)}`);
 
 // In namespaces of their own the network, the mounts and the processes of the cluster end with it;
 // the shell is their first process, which reaps what containers leave.
@@ -226,20 +184,12 @@ try {
   results = JSON.parse(readFileSync(output, 'utf8'));
 } catch {
   cleanUp(how !== 'SIGKILL');
-  fail(`Jest ended with ${how} and gave no results`);
+  fail(NAME, `Jest ended with ${how} and gave no results`);
 }
-for (const { message, status, assertionResults } of results.testResults) {
-  if (status !== 'failed') continue;
-  const reports = assertionResults.flatMap(({ title, failureMessages }) =>
-    failureMessages.map((text) => `${title}:\n${text}`),
-  );
-  for (const text of reports.length > 0 ? reports : [message]) {
-    if (!text.includes('not reached: "')) say(text);
-  }
-}
+sayFailures(results);
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + left.length;
 const isFine = failed === 0 && results.numPassedTests > 0 && how === 0;
 cleanUp(!isFine);
-say(`k8s: took ${seconds(begin)}`);
+say(`k8s: took ${secondsSince(begin)}`);
 say(`k8s: ${results.numPassedTests} passed, ${failed} failed`);
 process.exit(isFine ? 0 : 1);

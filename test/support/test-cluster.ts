@@ -21,11 +21,15 @@ const CAPABILITY = {
   access_mode: { mode: 'MULTI_NODE_SINGLE_WRITER' },
 } as const;
 
-/** Polls until `look` gives a value; fails with the last reason when that takes too long. */
+/**
+ * Polls until `look` gives a value; fails with the last reason when that takes too long, and at
+ * once for a reason that `isFinal`.
+ */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
   patienceMs = 20_000,
+  { everyMs = 20, isFinal = (_: unknown): boolean => false } = {},
 ): Promise<T> {
   const deadline = Date.now() + patienceMs;
   let reason: unknown = 'no value';
@@ -34,9 +38,10 @@ export async function eventually<T>(
       const value = await look();
       if (value !== undefined) return value;
     } catch (error) {
+      if (isFinal(error)) throw error;
       reason = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
   throw new Error(`${what}: not within ${patienceMs} ms: ${String(reason)}`);
 }

@@ -2,19 +2,13 @@
 // main story across them; the last line is `vm: N passed, 0 failed`.
 //   FAMFS_KERNEL=<bzImage>  a kernel with famfs: then the dax path is required
 //   --install               first installs the programs that are missing, with apt
-import { spawn, spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-} from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, join } from 'node:path';
+import { basename, join } from 'node:path';
+import { checkPrograms, fail, say, sayFailures, secondsSince } from '../support/story-run.mjs';
 
+const NAME = 'vm';
 /** What has to be there, and the Debian package that has it. */
 const PROGRAMS = {
   'qemu-system-x86_64': 'qemu-system-x86',
@@ -25,40 +19,6 @@ const PROGRAMS = {
 };
 /** The fabric's file is sparse: it takes what the story writes. */
 const FABRIC_FREE_BYTES = 256 * 1024 * 1024;
-
-const say = (line) => process.stdout.write(`${line}\n`);
-
-function fail(line) {
-  say(`vm: ${line}`);
-  say('vm: 0 passed, 1 failed');
-  process.exit(1);
-}
-
-function isThere(program) {
-  return process.env.PATH.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-function checkPrograms() {
-  const missing = Object.keys(PROGRAMS).filter((program) => !isThere(program));
-  if (missing.length === 0) return;
-  const packages = missing.map((program) => PROGRAMS[program]);
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
-  if (!process.argv.includes('--install')) {
-    fail(`missing: ${missing.join(', ')}; run: apt-get ${install.join(' ')} (or give --install)`);
-  }
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const args of [['update', '-qq'], install]) {
-    const { status } = spawnSync('apt-get', args, { env, stdio: ['ignore', 2, 2] });
-    if (status !== 0) fail(`apt-get ${args.join(' ')}: exit code ${status}`);
-  }
-}
 
 /** A memory file system where it has room; else a file does. */
 function fabricFolder() {
@@ -72,8 +32,8 @@ function fabricFolder() {
 }
 
 if (process.arch !== 'x64')
-  fail(`runs this machine's Node in an x86-64 guest, not ${process.arch}`);
-checkPrograms();
+  fail(NAME, `runs this machine's Node in an x86-64 guest, not ${process.arch}`);
+checkPrograms(NAME, PROGRAMS);
 
 const folder = mkdtempSync(join(tmpdir(), 'famfs-vm-'));
 const fabric = join(fabricFolder(), basename(folder));
@@ -115,21 +75,12 @@ try {
   results = JSON.parse(readFileSync(output, 'utf8'));
 } catch {
   cleanUp(how !== 'SIGKILL');
-  fail(`Jest ended with ${how} and gave no results`);
+  fail(NAME, `Jest ended with ${how} and gave no results`);
 }
-for (const { message, status, assertionResults } of results.testResults) {
-  if (status !== 'failed') continue;
-  const reports = assertionResults.flatMap(({ title, failureMessages }) =>
-    failureMessages.map((text) => `${title}:\n${text}`),
-  );
-  // What a failed step kept from being reached is counted; the reason is enough to read.
-  for (const text of reports.length > 0 ? reports : [message]) {
-    if (!text.includes('not reached: "')) say(text);
-  }
-}
+sayFailures(results);
 const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
 const isFine = failed === 0 && results.numPassedTests > 0 && how === 0;
 cleanUp(!isFine);
-say(`vm: took ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+say(`vm: took ${secondsSince(begin)}`);
 say(`vm: ${results.numPassedTests} passed, ${failed} failed`);
 process.exit(isFine ? 0 : 1);
