@@ -86,7 +86,7 @@ export async function endServers(look: () => FoundServer[]): Promise<void> {
 }
 
 /** Whether a process is a server child, of whatever keeper. */
-export function isServer(pid: number): boolean {
+function isServer(pid: number): boolean {
   return procText(pid, 'cmdline').endsWith('\0serve\0');
 }
 

@@ -90,7 +90,9 @@ export class DemoRun implements AsyncDisposable {
   left(): string[] {
     return [
       ...this.#mounts().map((mountPoint) => `mount ${mountPoint}`),
-      ...this.#pids().map((pid) => `process ${pid}`),
+      ...this.#pids().map(
+        (pid) => `process ${pid}: ${orEmpty(pid, 'cmdline', readFileSync).replaceAll('\0', ' ')}`,
+      ),
       ...[this.fabric ?? '/none'].filter((path) => existsSync(path)),
       ...readdirSync(this.tmp).map((file) => join(this.tmp, file)),
     ];
