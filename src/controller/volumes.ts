@@ -2,6 +2,7 @@ import { Fault, isFault } from '../base/errors.ts';
 import type { KeyedLock } from '../base/keyed-lock.ts';
 import { parseStaticHandle, type StaticHandle } from '../csi/volume-handle.ts';
 import type { Layout } from '../format/allocator.ts';
+import { RESERVED_ENTRIES } from '../pool/log-writer.ts';
 import type { Attachments } from './attachments.ts';
 import { type PoolCondition, poolCondition } from './pool-health.ts';
 import { directoryOf, staticVolumeOf, type Volume, volumeOf } from './volume.ts';
@@ -227,8 +228,8 @@ function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory}/`);
 }
 
-/** A volume takes two entries of the log; a damaged log takes none. */
-const ENTRIES_PER_VOLUME = 2;
+/** A volume takes two entries of the log, beside those for deletions; a damaged one takes none. */
+const ENTRIES_PER_VOLUME = 2 + RESERVED_ENTRIES;
 
 function largestIn(pool: VolumePool, layout: Layout): number {
   pool.follow();

@@ -87,6 +87,11 @@ export class FreeSpace {
     return offset >= device.start && offset + lengthBytes <= device.sizeBytes;
   }
 
+  /** What is free of one device, in ascending order. */
+  *gaps(devindex: number): Iterable<Extent> {
+    for (const gap of this.#devices[devindex]?.gaps.gaps() ?? []) yield { devindex, ...gap };
+  }
+
   isFree({ devindex, offset, lengthBytes }: Extent): boolean {
     return this.#devices[devindex]?.gaps.isFree(offset, lengthBytes) ?? false;
   }

@@ -31,7 +31,7 @@ export function checkReport(
   header: LogHeader,
   replica: Replica,
 ): CheckReport {
-  const { namespace, space, capacity, applied, skipped } = replica;
+  const { namespace, space, capacity, applied, skipped, position, damage } = replica;
   const { nextIndex, nextSeqnum } = header;
   const problems = [...replica.problems];
   if (nextSeqnum !== nextIndex) {
@@ -43,6 +43,13 @@ export function checkReport(
         'the next append mends it',
     });
   }
+  // Damage ends the replay earlier, and is listed itself.
+  if (damage === undefined && nextIndex < position) {
+    const message =
+      `next_index is ${nextIndex}, but the entries of the log's owner end at ${position}; ` +
+      'the next append mends it';
+    problems.push({ index: nextIndex, code: 'NEXT_INDEX', message });
+  }
   const more = replica.problemCount - replica.problems.length;
   if (more > 0) {
     const message = `${more} more problems are not listed`;
@@ -52,7 +59,7 @@ export function checkReport(
     usable: true,
     error: null,
     superblock,
-    log: { entries: nextIndex, applied, skipped, capacity },
+    log: { entries: Math.max(nextIndex, position), applied, skipped, capacity },
     files: namespace.fileCount,
     directories: namespace.directoryCount,
     problems,

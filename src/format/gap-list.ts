@@ -46,6 +46,11 @@ export class GapList {
     return this.#freeBytes;
   }
 
+  /** All gaps, in ascending order. */
+  gaps(): Iterable<{ readonly offset: number; readonly lengthBytes: number }> {
+    return gapsIn(this.#root);
+  }
+
   /** Whether all of [offset, offset + lengthBytes) is free. */
   isFree(offset: number, lengthBytes: number): boolean {
     let node = this.#root;
@@ -239,4 +244,12 @@ function splitOff({ starts, ends, longest, children }: TreeNode): TreeNode {
     longest: longest.splice(half),
     children: children.splice(half),
   };
+}
+
+function* gapsIn(node: TreeNode): Iterable<{ offset: number; lengthBytes: number }> {
+  for (const child of node.children) yield* gapsIn(child);
+  if (node.children.length > 0) return;
+  for (const [at, offset] of node.starts.entries()) {
+    yield { offset, lengthBytes: (node.ends[at] ?? offset) - offset };
+  }
 }

@@ -61,7 +61,7 @@ const ADD_DAXDEV = layout('log_entry ADD_DAXDEV', 544, {
 export const SEQNUM_OFFSET = E.seqnum;
 export const CRC_OFFSET = E.crc;
 
-const TYPE = { file: 0, mkdir: 1, delete: 2, 'add-daxdev': 3 } as const;
+const TYPE = { file: 0, mkdir: 1, delete: 2, filler: 2, 'add-daxdev': 3 } as const;
 const PATH_BYTES = 80;
 /** Longest path of a log entry, in bytes without its NUL. */
 export const PATH_MAX_BYTES = PATH_BYTES - 1;
@@ -103,7 +103,17 @@ export interface AddDaxdevEntry {
   readonly devindex: number;
 }
 
-export type NewEntry = FileEntry | MkdirEntry | DeleteEntry | AddDaxdevEntry;
+/**
+ * A slot that nothing is in: ours, for slots that must not be written while readers can see them.
+ * A DELETE, since the reference's readers skip those, that names nothing.
+ */
+export interface FillerEntry {
+  readonly type: 'filler';
+}
+
+const NO_TARGET = 2n ** 64n - 1n;
+
+export type NewEntry = FillerEntry | FileEntry | MkdirEntry | DeleteEntry | AddDaxdevEntry;
 export type LogEntry = NewEntry | { readonly type: 'unknown'; readonly code: number };
 
 /** Damage stops a replay: no master wrote these bytes. A rejected entry is passed over. */
@@ -118,13 +128,24 @@ export type DecodedEntry =
       readonly named: readonly Extent[];
     };
 
-/** The 544 bytes of an entry; INVALID for a path that does not fit. Padding is zero. */
-export function encodeLogEntry(seqnum: number, entry: NewEntry): Uint8Array {
+/** Offset in an entry of the stamp, in what is padding for the reference. */
+export const STAMP_OFFSET = E.pad;
+
+/**
+ * The 544 bytes of an entry; INVALID for a path that does not fit. Padding is zero, but for the
+ * stamp: the low 32 bits of the generation of the log, by which a follower tells it from an older
+ * one with one look at entry 0, which begins in the cache line of next_index.
+ */
+export function encodeLogEntry(seqnum: number, entry: NewEntry, stamp = 0): Uint8Array {
   const bytes = new Uint8Array(ENTRY_BYTES);
   const view = new DataView(bytes.buffer);
   setU64(view, E.seqnum, seqnum);
   view.setUint32(E.type, TYPE[entry.type], true);
+  view.setUint32(STAMP_OFFSET, stamp, true);
   switch (entry.type) {
+    case 'filler':
+      view.setBigUint64(DELETE.targetIndex, NO_TARGET, true);
+      break;
     case 'file':
       setU64(view, FILE.size, entry.sizeBytes);
       view.setUint32(FILE.flags, entry.flags, true);
@@ -303,7 +324,11 @@ export class EntryBatch {
   #delete(base: number): DecodedEntry {
     const path = this.#path(base + DELETE.path);
     if (path === undefined) return badPath();
-    const targetIndex = getU64OrInfinity(this.#view, base + DELETE.targetIndex);
+    const view = this.#view;
+    const targetIndex = getU64OrInfinity(view, base + DELETE.targetIndex);
+    const isFiller =
+      path === '' && view.getBigUint64(base + DELETE.targetIndex, true) === NO_TARGET;
+    if (isFiller) return { ok: true, entry: { type: 'filler' } };
     return { ok: true, entry: { type: 'delete', path, targetIndex } };
   }
 

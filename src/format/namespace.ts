@@ -230,6 +230,14 @@ export class Namespace {
     }
   }
 
+  /** All files and directories but the root, in no particular order. */
+  *nodes(): Iterable<Node> {
+    yield* this.#files.values();
+    for (const directory of this.#directories.values()) {
+      if (directory !== this.root) yield directory;
+    }
+  }
+
   /** All files, in no particular order. */
   files(): Iterable<FileNode> {
     return this.#files.values();

@@ -13,7 +13,7 @@ import {
   type MkdirEntry,
 } from './log-entry.ts';
 import { logCapacity } from './log-header.ts';
-import { DEVICE_BYTES_MAX, DEVICES_MAX, Namespace, type Node } from './namespace.ts';
+import { DEVICE_BYTES_MAX, DEVICES_MAX, type FileNode, Namespace, type Node } from './namespace.ts';
 import type { Superblock } from './superblock.ts';
 
 /** Something wrong with the log, by the index of the entry that has it. */
@@ -21,6 +21,13 @@ export interface Problem {
   readonly index: number;
   readonly code: string;
   readonly message: string;
+}
+
+/** A file whose memory is in quarantine. */
+export interface DeadFile {
+  readonly node: FileNode;
+  /** Index of its DELETE entry. */
+  readonly deletedAt: number;
 }
 
 /** A device of a pool, as superblock and log have it. */
@@ -59,7 +66,7 @@ export class Replica {
   readonly devices: PoolDevice[] = [];
   readonly #allocUnitBytes: number;
   readonly #onRemove: (node: Node) => void;
-  readonly #dead: Extent[] = [];
+  readonly #dead: DeadFile[] = [];
   /** A replay copies batch after batch to the same bytes. */
   #lastBatch: EntryBatch | undefined;
   #position = 0;
@@ -101,9 +108,20 @@ export class Replica {
     return this.#damage;
   }
 
+  /** Deleted files, in the order in which they went. */
+  get dead(): readonly DeadFile[] {
+    return this.#dead;
+  }
+
   /** Memory of deleted files: not handed out again, since somebody may still have it mapped. */
   deadExtents(): readonly Extent[] {
-    return this.#dead;
+    return this.#dead.flatMap(({ node }) => fmapExtents(node.fmap));
+  }
+
+  /** Passes over slots that are void, whatever stands there. */
+  skipVoid(count: number): void {
+    this.#position += count;
+    this.#applied += count;
   }
 
   /** Applies `count` entries that stand one after the other in `bytes`, up to the first damage. */
@@ -150,6 +168,8 @@ export class Replica {
 
   #applyDecoded(entry: LogEntry): { code: string; message: string } | undefined {
     switch (entry.type) {
+      case 'filler':
+        return undefined;
       case 'file':
         return this.#applyFile(entry);
       case 'mkdir':
@@ -184,7 +204,8 @@ export class Replica {
     return undefined;
   }
 
-  #applyDelete({ path, targetIndex }: DeleteEntry): { code: string; message: string } | undefined {
+  #applyDelete(entry: DeleteEntry): { code: string; message: string } | undefined {
+    const { path, targetIndex } = entry;
     const node = this.namespace.lookup(path);
     if (path === '' || node === undefined || node.entryIndex !== targetIndex) {
       const found = node === undefined ? 'nothing' : `the ${node.kind} of entry ${node.entryIndex}`;
@@ -198,7 +219,7 @@ export class Replica {
       return { code: 'DELETE_NOT_EMPTY', message };
     }
     this.namespace.remove(node);
-    if (node.kind === 'file') this.#dead.push(...fmapExtents(node.fmap));
+    if (node.kind === 'file') this.#dead.push({ node, deletedAt: this.#position });
     this.#onRemove(node);
     return undefined;
   }

@@ -138,7 +138,9 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (known !== undefined) return attrOf(known);
     // The name may have been appended since: the tail is one cache line away.
     this.follow();
-    const added = directory.child(name);
+    // By number again: a log that was rewritten is another namespace.
+    const now = this.#node(parent);
+    const added = now?.kind === 'directory' ? now.child(name) : undefined;
     return added === undefined ? ENOENT : attrOf(added);
   }
 

@@ -39,6 +39,12 @@ export class DeviceLock implements WriterLock, Disposable {
     }
   }
 
+  /** Undefined while another process holds it, or this one. */
+  tryAcquire(): Disposable | undefined {
+    this.#file ??= FileLock.open(this.#path);
+    return this.#file.tryTake() ? new Hold(this.#file) : undefined;
+  }
+
   /** Idempotent. A hold ends with it. */
   [Symbol.dispose](): void {
     this.#file?.[Symbol.dispose]();

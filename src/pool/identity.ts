@@ -6,6 +6,7 @@ import { formatUuid, parseUuid } from '../base/uuid.ts';
 /** Where the reference tools keep this host's identity. */
 const REFERENCE_FILE = '/opt/famfs/system_uuid';
 const MACHINE_ID_FILE = '/etc/machine-id';
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 /**
  * Who this writer is: what mkfs records as the pool's master, and what a writer's identity must
@@ -33,4 +34,20 @@ function nameUuid(name: string): string {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return formatUuid(bytes);
+}
+
+/** A host as the owner of a log: what shares its caches and its device locks. */
+export interface HostIdentity {
+  readonly id: string;
+  /** For people. */
+  readonly name: string;
+}
+
+/**
+ * This host, until it boots again. All its containers find the same, and none that another host
+ * finds; what a host of this identity stored is gone or in memory once it has booted.
+ */
+export function hostIdentity(): HostIdentity {
+  const name = hostname();
+  return { id: readText(BOOT_ID_FILE) ?? nameUuid(name), name };
 }

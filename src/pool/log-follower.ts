@@ -1,6 +1,6 @@
 import { Fault, isFault } from '../base/errors.ts';
 import { getU64 } from '../base/numbers.ts';
-import { decodeLogEntry } from '../format/log-entry.ts';
+import { decodeLogEntry, STAMP_OFFSET } from '../format/log-entry.ts';
 import {
   decodeLogHeader,
   ENTRY_BYTES,
@@ -19,6 +19,7 @@ import {
   type Superblock,
 } from '../format/superblock.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
+import { ControlArea, type LogView } from './control-area.ts';
 
 /** Entries that are copied out of shared memory at once while replaying: 64 KiB, as caches like. */
 const BATCH_ENTRIES = 120;
@@ -26,21 +27,36 @@ const BATCH_ENTRIES = 120;
 /** The superblock's first line: magic, geometry and fs uuid, what tells one pool from another. */
 const IDENTITY_BYTES = 64;
 
+/** From next_index to the end of entry 0's stamp: one look, within one cache line. */
+const TAIL_BYTES = 24;
+const STAMP_AT = LOG_HEADER_BYTES + STAMP_OFFSET - NEXT_INDEX_OFFSET;
+
+interface Tail {
+  readonly nextIndex: number;
+  readonly stamp: number;
+}
+
+/** How often one call starts anew because the log's owner changed something meanwhile. */
+const TRIES_MAX = 8;
+
 /**
  * One host's view of a pool's log: opened once, then followed at its tail.
  *
  * Invariants:
- * - `replica` is what entries [0, replica.position) say, always a prefix of the log.
- * - An entry is read only after `next_index` was seen above it, and never read again; except the
+ * - `replica` is what entries [0, replica.position) of one generation of the log say, always a
+ *   prefix of that log; it changes to that of a later generation in one step.
+ * - An entry is read only after it was seen to be revealed, and never read again; except the
  *   damaged one that replay stopped at, which a repair may replace.
- * - An entry is applied only after the superblock was seen unchanged since it was read. mkfs takes
- *   the old superblock's magic away before it stores anything else, so what was read before that
- *   check is of the pool that was opened, not of one that was made in its place.
+ * - An entry is applied only after superblock and control area were seen unchanged since it was
+ *   read. mkfs takes the old superblock's magic away before it stores anything else, and who takes
+ *   the log over or rewrites it says so in the control area first: so what was read before that
+ *   check is of this pool, of this generation, and of a host that owned the log.
  * - Nothing here writes to the memory.
  */
 export class LogFollower {
   readonly memory: SharedMemory;
   readonly superblock: Superblock;
+  readonly control: ControlArea;
   readonly #identity: Uint8Array;
   /** Told of every node that a DELETE entry takes out of the namespace, also during replay. */
   readonly #onRemove: (node: Node) => void;
@@ -48,13 +64,21 @@ export class LogFollower {
   /** Every whole batch is read into it: an array for each made a replay an eighth slower. */
   readonly #scratch = new Uint8Array(BATCH_ENTRIES * ENTRY_BYTES);
   #replica: Replica;
+  /** What is replayed: `#replica`, until another log has to be; that takes its place when whole. */
+  #next: Replica;
+  #view: LogView;
+  /** Of `#replica`; the view may be of a later one already. */
+  #generation = 0;
+  /** Of the entry 0 that was applied. */
+  #stamp = 0;
   /** Set for good once next_index was seen to go back: what is applied may be of no log at all. */
   #wentBack: Fault | undefined;
 
   /**
    * Reads and checks superblock and log header, and replays the whole log.
    * NOT_FAMFS, CORRUPT or UNSUPPORTED where they are not what format.md demands; a log that is
-   * damaged in the middle opens, and `replica.damage` says where. `openDevices`: see `FreeSpace`.
+   * damaged in the middle opens, and `replica.damage` says where. One that is being rewritten or
+   * taken over opens empty, and `isSettled` says so. `openDevices`: see `FreeSpace`.
    */
   constructor(memory: SharedMemory, onRemove: (node: Node) => void = () => {}, openDevices = 1) {
     this.memory = memory;
@@ -62,14 +86,31 @@ export class LogFollower {
     this.#openDevices = openDevices;
     this.#identity = readIdentity(memory);
     this.superblock = readSuperblock(memory);
+    this.control = new ControlArea(memory, this.superblock.fsUuid);
+    this.#view = this.control.view();
     this.header();
-    this.#replica = this.#newReplica();
-    this.follow();
+    this.#replica = this.#next = this.#newReplica();
+    this.followToEnd();
     this.assertSamePool();
   }
 
   get replica(): Replica {
     return this.#replica;
+  }
+
+  /** How often the log was rewritten before the one that `replica` is of. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What the control area said when it was last looked at. */
+  get view(): LogView {
+    return this.#view;
+  }
+
+  /** False while a host takes the log over or rewrites it: `replica` is what it said before. */
+  get isSettled(): boolean {
+    return this.#view.isSettled;
   }
 
   /** The log header as it is in memory now, checked. */
@@ -85,39 +126,127 @@ export class LogFollower {
 
   /**
    * Applies what was appended since the last call; costs one cache line when that is nothing.
-   * Returns the position: the index of the next entry to apply. CORRUPT if next_index is beyond
-   * the log or went back, or if the pool was formatted anew. A log that was repaired where replay
-   * had stopped is replayed anew.
+   * Returns the position: the index of the next entry to apply. A log that was rewritten is
+   * replayed anew, and one that was repaired where replay had stopped. CORRUPT if next_index is
+   * beyond the log, if it went back in a log without an owner, or if the pool was formatted anew.
    */
   follow(): number {
+    return this.#follow(() => this.#followOnce());
+  }
+
+  /**
+   * The same by what the owner says of its own entries, too. next_index may be behind that: its
+   * owner died before it published the word, or a host that had lost the log stored it last.
+   */
+  followToEnd(): number {
+    return this.#follow(() => this.#followAnew());
+  }
+
+  #follow(once: () => boolean): number {
     if (this.#wentBack !== undefined) throw this.#wentBack;
-    const bytes = this.memory.read(LOG_OFFSET + NEXT_INDEX_OFFSET, 8);
-    const nextIndex = getU64(new DataView(bytes.buffer, bytes.byteOffset), 0, 'log next_index');
-    if (this.#replica.damage !== undefined) {
-      if (!this.#isRepaired(nextIndex)) return this.#replica.position;
-      this.assertSamePool();
-      this.#replica = this.#newReplica();
-    }
-    const replica = this.#replica;
-    if (nextIndex === replica.position) return replica.position;
-    this.#checkNextIndex(nextIndex);
-    while (replica.position < nextIndex && replica.damage === undefined) {
-      const first = replica.position;
-      const count = Math.min(BATCH_ENTRIES, nextIndex - first);
-      const offset = LOG_OFFSET + entryOffset(first);
-      const batch = this.memory.read(offset, count * ENTRY_BYTES, this.#scratch);
-      this.assertSamePool();
-      replica.applyBatch(batch, count);
-    }
-    if (replica.damage !== undefined) replica.noteLost(nextIndex);
-    return replica.position;
+    for (let tries = 0; tries < TRIES_MAX; tries++) if (once()) break;
+    return this.#replica.position;
   }
 
   /** Forgets everything and replays from the start: after a failed write left doubt. */
   reload(): void {
     this.#wentBack = undefined;
-    this.#replica = this.#newReplica();
-    this.follow();
+    this.#replica = this.#next = this.#newReplica();
+    this.#view = this.control.view();
+    this.followToEnd();
+  }
+
+  /** False where what was read is not to be applied: the log's owner changed something since. */
+  #followOnce(): boolean {
+    const { nextIndex, stamp } = this.#tail();
+    const { position, damage } = this.#next;
+    if (damage === undefined && this.#view.isSettled && (position === 0 || stamp === this.#stamp)) {
+      if (nextIndex === position && this.#next === this.#replica) return true;
+      if (nextIndex > position) return this.#applyUpTo(nextIndex);
+    }
+    return this.#followAnew();
+  }
+
+  /** As `#followOnce`, and looks at everything first. */
+  #followAnew(): boolean {
+    this.#refresh();
+    // After that, not before: a next_index of the generation before could be beyond this one's.
+    const { nextIndex, stamp } = this.#tail();
+    if (this.#next.damage !== undefined) {
+      if (!this.#isRepaired(nextIndex)) return true;
+      this.assertSamePool();
+      this.#next = this.#newReplica();
+    }
+    if (!this.#view.isSettled) return true;
+    // This process may have appended entry 0 itself.
+    if (this.#next === this.#replica) this.#stamp = stamp;
+    const end = Math.max(nextIndex, this.control.committed(this.#view));
+    // The header's word may be behind: a host that had lost the log may have stored it last.
+    if (this.#view.owner !== 0 && end < this.#next.position) return true;
+    return this.#applyUpTo(end);
+  }
+
+  /** next_index, and the stamp of entry 0, in one look at one line. */
+  #tail(): Tail {
+    const bytes = this.memory.read(LOG_OFFSET + NEXT_INDEX_OFFSET, TAIL_BYTES);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, TAIL_BYTES);
+    const nextIndex = getU64(view, 0, 'log next_index');
+    return { nextIndex, stamp: view.getUint32(STAMP_AT, true) };
+  }
+
+  /** Learns what the control area says now; another generation of the log is replayed anew. */
+  #refresh(): void {
+    const { generation } = this.#view;
+    if (this.#view.isSettled && this.control.stands(this.#view)) return;
+    const view = this.control.view();
+    // What is applied stays that of the generation before, until the new one can be read.
+    this.#view = view.isSettled ? view : { ...view, generation };
+    if (this.#view.generation === generation) return;
+    this.assertSamePool();
+    this.#next = this.#newReplica();
+  }
+
+  #applyUpTo(end: number): boolean {
+    this.#checkNextIndex(end);
+    const replica = this.#next;
+    while (replica.position < end && replica.damage === undefined) {
+      const first = replica.position;
+      const { voids } = this.#view;
+      const gap = voids.find(({ from, to }) => from <= first && first < to);
+      if (gap !== undefined) {
+        // What it ends at may be of another generation than what it is void by.
+        if (!this.control.stands(this.#view)) {
+          this.#refresh();
+          return false;
+        }
+        replica.skipVoid(Math.min(gap.to, end) - first);
+        continue;
+      }
+      const nextGap = Math.min(...voids.filter(({ from }) => from > first).map(({ from }) => from));
+      const count = Math.min(BATCH_ENTRIES, end - first, nextGap - first);
+      const offset = LOG_OFFSET + entryOffset(first);
+      const batch = this.memory.read(offset, count * ENTRY_BYTES, this.#scratch);
+      this.assertSamePool();
+      if (!this.control.stands(this.#view)) {
+        this.#refresh();
+        return false;
+      }
+      if (first === 0) this.#stamp = stampOf(batch);
+      replica.applyBatch(batch, count);
+    }
+    if (replica.damage !== undefined) replica.noteLost(end);
+    this.#generation = this.#view.generation;
+    if (replica !== this.#replica) this.#replace(replica);
+    return true;
+  }
+
+  /** Another log of the same pool is replayed: who listens is told what is gone since. */
+  #replace(replica: Replica): void {
+    const before = this.#replica;
+    this.#replica = replica;
+    for (const node of before.namespace.nodes()) {
+      if (replica.namespace.byIno(node.ino)?.path !== node.path) this.#onRemove(node);
+    }
   }
 
   /** CORRUPT if the superblock is not the one any more that was read when the pool was opened. */
@@ -132,7 +261,7 @@ export class LogFollower {
 
   /** Whether the log now ends before the damaged entry, or has another one in its place. */
   #isRepaired(nextIndex: number): boolean {
-    const { position } = this.#replica;
+    const { position } = this.#next;
     if (nextIndex <= position) return nextIndex === position;
     const bytes = this.memory.read(LOG_OFFSET + entryOffset(position), ENTRY_BYTES);
     const decoded = decodeLogEntry(bytes, position);
@@ -145,7 +274,7 @@ export class LogFollower {
   }
 
   #checkNextIndex(nextIndex: number): void {
-    const { position, capacity } = this.#replica;
+    const { position, capacity } = this.#next;
     if (nextIndex > capacity) {
       throw new Fault(
         'CORRUPT',
@@ -163,6 +292,10 @@ export class LogFollower {
       throw this.#wentBack;
     }
   }
+}
+
+function stampOf(entry: Uint8Array): number {
+  return new DataView(entry.buffer, entry.byteOffset).getUint32(STAMP_OFFSET, true);
 }
 
 function readIdentity(memory: SharedMemory): Uint8Array {

@@ -1,13 +1,10 @@
-import { Fault } from '../base/errors.ts';
+import { Fault, isFault } from '../base/errors.ts';
 import { encodeLogEntry, type NewEntry } from '../format/log-entry.ts';
-import {
-  entryOffset,
-  LOG_OFFSET,
-  NEXT_INDEX_OFFSET,
-  NEXT_SEQNUM_OFFSET,
-} from '../format/log-header.ts';
-import type { Replica } from '../format/replica.ts';
+import type { DeadFile, Replica } from '../format/replica.ts';
+import type { HostIdentity } from './identity.ts';
 import type { LogFollower } from './log-follower.ts';
+import { type Compaction, LogOwner } from './log-owner.ts';
+import { BATCH_ENTRIES, type TakeOverRules } from './ownership.ts';
 import { type Remnant, recover } from './recovery.ts';
 
 /** What a plan wants appended, and what its caller gets once readers can see it. */
@@ -19,7 +16,28 @@ export interface Plan<T> {
 /** The pool's lock among the writers of one host; `undefined` from a try means: held elsewhere. */
 export interface WriterLock {
   acquire(): Promise<Disposable>;
+  tryAcquire(): Disposable | undefined;
 }
+
+export interface LogWriterOptions {
+  readonly lock: WriterLock;
+  readonly host: HostIdentity;
+  readonly rules: TakeOverRules;
+  /** How much of the primary device this host can store to, from its start. */
+  readonly reachBytes: number;
+  /** Throws (READ_ONLY) where this process may not append at all. */
+  readonly mayWrite?: () => void;
+  /** Told, before the first append, what an earlier writer left half-made. */
+  readonly onRecovery?: (found: Remnant) => void;
+  /** Whether the memory of a deleted file may be used again. Default: of none. */
+  readonly isReleased?: (dead: DeadFile) => boolean;
+  readonly onCompaction?: (done: Compaction) => void;
+  /** After so long without an append the log is closed, see `LogWriter.close`. Default: never. */
+  readonly idleMs?: number;
+}
+
+/** Entries that only deletions may take: a full log can always be made less full. */
+export const RESERVED_ENTRIES = 128;
 
 interface Waiting {
   readonly plan: (replica: Replica) => Plan<unknown>;
@@ -44,47 +62,50 @@ interface Staged {
  * that say which entries they want. Plans that wait at the same time share one hold of the lock
  * and one publish; each sees the replica with the entries of those before it.
  */
-export class LogWriter {
+export class LogWriter implements Disposable {
   readonly #follower: LogFollower;
-  readonly #lock: WriterLock;
-  readonly #mayWrite: () => void;
-  readonly #onRecovery: (found: Remnant) => void;
+  readonly #options: LogWriterOptions;
+  readonly #owner: LogOwner;
   #queue: Waiting[] = [];
   #draining = false;
   #isRecovered = false;
+  #idle: NodeJS.Timeout | undefined;
+  /** What is applied to the replica and not written yet. */
+  #images: Uint8Array[] = [];
+  #staged: Staged[] = [];
 
-  /**
-   * `mayWrite` throws (READ_ONLY) where this host may not append at all. `onRecovery` is told what
-   * an earlier writer left half-made, before the first append.
-   */
-  constructor(
-    follower: LogFollower,
-    lock: WriterLock,
-    mayWrite: () => void,
-    onRecovery: (found: Remnant) => void = () => {},
-  ) {
+  constructor(follower: LogFollower, options: LogWriterOptions) {
     this.#follower = follower;
-    this.#lock = lock;
-    this.#mayWrite = mayWrite;
-    this.#onRecovery = onRecovery;
+    this.#options = options;
+    const { reachBytes, host, rules } = options;
+    this.#owner = new LogOwner(follower, reachBytes, host, rules);
   }
 
   /**
-   * To be called once by who opens a pool to write. A predecessor that was killed on this host may
-   * have left lines of entries that it never revealed in the host's cache. As long as we write here
-   * they do no harm, but when another host takes over, they could still be evicted over the entries
-   * that it appends. So they go first: what they hold is above next_index, where nobody looks.
+   * For who opens a pool to write, or has done so for a while: another host can take the log over
+   * from now on without this one being fenced. See `LogOwner.close`. Nothing happens while another
+   * process of this host writes, which will do it itself, and where the memory fails: then this
+   * host has to be fenced, and the next append says what is wrong.
    */
-  takeOver(): void {
-    const { memory, replica, superblock } = this.#follower;
-    const tail = entryOffset(replica.position);
-    memory.flush(LOG_OFFSET + tail, superblock.logLengthBytes - tail);
+  close(): void {
+    try {
+      using hold = this.#options.lock.tryAcquire();
+      if (hold !== undefined) this.closeHeld();
+    } catch (error) {
+      if (!isFault(error)) throw error;
+    }
+  }
+
+  /** As `close`, for a caller that holds the lock. */
+  closeHeld(): void {
+    this.#owner.close();
   }
 
   /**
    * Runs the plan under the lock, after the tail was followed, and appends its entries; all or none
    * of them. Resolves when every reader can see them. What the plan throws, and an entry of it that
-   * no slot can hold (INVALID), rejects only this call.
+   * no slot can hold (INVALID), rejects only this call. Where the log or the memory is full, it is
+   * compacted first, if that gives room.
    * LOG_FULL, READ_ONLY, MEMORY_ERROR, BUSY (lock held for too long by another process).
    */
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
@@ -98,11 +119,53 @@ export class LogWriter {
     });
   }
 
+  /** Hosts that may still write to the log, by name; of an owner, after an append. */
+  unfenced(): readonly string[] {
+    return this.#owner.unfenced();
+  }
+
+  /** As `append`, now, for a caller that holds the lock. */
+  appendHeld<T>(plan: (replica: Replica) => Plan<T>): T {
+    let result: { readonly value: T } | undefined;
+    let failure: unknown;
+    const resolve = (value: unknown) => {
+      result = { value: value as T };
+    };
+    const reject = (error: unknown) => {
+      failure = error;
+    };
+    this.#appendBatch([{ plan, resolve, reject }]);
+    if (result === undefined) throw failure;
+    return result.value;
+  }
+
+  /** As `compact`, for a caller that holds the lock. */
+  compactHeld(): Compaction {
+    return this.#held(() => this.#compact());
+  }
+
+  /** Rewrites the log without what is dead: see `LogOwner.compact`. The same faults as `append`. */
+  async compact(): Promise<Compaction> {
+    using _hold = await this.#options.lock.acquire();
+    return this.compactHeld();
+  }
+
+  /** Under the lock, with the log this host's to write. */
+  #held<T>(work: () => T): T {
+    try {
+      this.#prepare();
+      return work();
+    } catch (error) {
+      this.#distrust();
+      throw error;
+    }
+  }
+
   async #drain(): Promise<void> {
     while (this.#queue.length > 0) {
       let lock: Disposable;
       try {
-        lock = await this.#lock.acquire();
+        lock = await this.#options.lock.acquire();
       } catch (error) {
         for (const waiting of this.#queue.splice(0)) waiting.reject(error);
         break;
@@ -117,78 +180,133 @@ export class LogWriter {
       }
     }
     this.#draining = false;
+    this.#closeWhenIdle();
+  }
+
+  #closeWhenIdle(): void {
+    const { idleMs } = this.#options;
+    if (idleMs === undefined) return;
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => {
+      if (!this.#draining) this.close();
+    }, idleMs).unref();
+  }
+
+  /** Nothing is appended any more; the last call. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#idle);
+    this.close();
   }
 
   /** Under the lock: stages every plan, writes all their entries, reveals them, answers. */
   #appendBatch(batch: readonly Waiting[]): void {
-    const follower = this.#follower;
-    follower.follow();
-    follower.assertSamePool();
-    this.#mayWrite();
-    this.#recoverOnce();
-    const first = follower.replica.position;
-    const images: Uint8Array[] = [];
-    const staged: Staged[] = [];
+    this.#images = [];
+    this.#staged = [];
     try {
-      for (const waiting of batch) {
-        const plan = this.#planOf(waiting);
-        if (plan === undefined) continue;
-        for (const image of plan.images) follower.replica.applyEntry(image);
-        images.push(...plan.images);
-        staged.push({ waiting, result: plan.result });
-      }
-      if (images.length > 0) this.#writeEntries(first, images);
+      this.#prepare();
+      for (const waiting of batch) this.#stage(waiting);
+      this.#write();
     } catch (error) {
-      // The replica may be ahead of the memory, or the memory ahead of us: only the log knows.
-      this.#isRecovered = false;
-      follower.reload();
+      this.#distrust();
       throw error;
     }
-    for (const { waiting, result } of staged) waiting.resolve(result);
   }
 
-  /** Before the first append, and the first after a failed one: see `recover`. */
-  #recoverOnce(): void {
+  /** Follows the log to its end and makes it this host's to write. */
+  #prepare(): void {
+    const follower = this.#follower;
+    follower.followToEnd();
+    follower.assertSamePool();
+    this.#options.mayWrite?.();
+    this.#owner.assume();
+    this.#owner.holdBack();
     if (this.#isRecovered) return;
-    for (const found of recover(this.#follower)) this.#onRecovery(found);
+    // Before the first append, and the first after a failed one.
+    for (const found of recover(follower)) this.#options.onRecovery?.(found);
     this.#isRecovered = true;
   }
 
-  /** The plan's wish, or undefined where it threw or cannot be had: its caller is told. */
-  #planOf(waiting: Waiting): Encoded | undefined {
+  /** The replica may be ahead of the memory, or the memory ahead of us: only the log knows. */
+  #distrust(): void {
+    this.#isRecovered = false;
+    this.#follower.reload();
+  }
+
+  /** Applies what a plan wants; a plan that throws, or cannot be had, is told and no other. */
+  #stage(waiting: Waiting): void {
+    let plan = this.#planOf(waiting);
+    if (isFull(plan) && this.#makesRoom()) plan = this.#planOf(waiting);
+    if (plan instanceof Error) {
+      waiting.reject(plan);
+      return;
+    }
+    if (this.#images.length + plan.images.length > BATCH_ENTRIES) this.#write();
+    for (const image of plan.images) this.#follower.replica.applyEntry(image);
+    this.#images.push(...plan.images);
+    this.#staged.push({ waiting, result: plan.result });
+  }
+
+  /** Writes what is staged, and answers. */
+  #write(): void {
+    const images = this.#images;
+    const staged = this.#staged;
+    if (images.length > 0) {
+      this.#owner.append(this.#follower.replica.position - images.length, images);
+    }
+    this.#images = [];
+    this.#staged = [];
+    for (const { waiting, result } of staged) waiting.resolve(result);
+  }
+
+  /** The plan's wish as bytes, or what it threw. */
+  #planOf(waiting: Waiting): Encoded | Error {
     const { replica } = this.#follower;
     try {
       const plan = waiting.plan(replica);
-      const free = replica.capacity - replica.position;
-      if (plan.entries.length > free) {
+      const isDeletion = plan.entries.every(({ type }) => type === 'delete');
+      const free = this.#owner.end - replica.position - (isDeletion ? 0 : RESERVED_ENTRIES);
+      if (plan.entries.length > Math.max(0, free)) {
         throw new Fault(
           'LOG_FULL',
-          `log: ${plan.entries.length} more entries do not fit, ${free} of ${replica.capacity} ` +
-            'are free; make the pool anew with a longer log (mkfs --log-size)',
+          `log: ${plan.entries.length} more entries do not fit, ${Math.max(0, free)} of ` +
+            `${replica.capacity} are free; delete volumes, or make the pool anew with a longer ` +
+            'log (mkfs --log-size)',
         );
       }
       const first = replica.position;
-      const images = plan.entries.map((entry, at) => encodeLogEntry(first + at, entry));
+      const { stamp } = this.#owner;
+      const images = plan.entries.map((entry, at) => encodeLogEntry(first + at, entry, stamp));
       return { images, result: plan.result };
     } catch (error) {
-      waiting.reject(error);
-      return undefined;
+      return error instanceof Error ? error : new Fault('INTERNAL', `plan threw ${error}`);
     }
   }
 
-  /**
-   * Other hosts poll next_index and trust every entry below it, so the entries must be in memory
-   * before the index that reveals them:
-   *   1. write the entries into their slots; `write` flushes their cache lines and fences
-   *   2. publish next_seqnum, then next_index, one aligned 8-byte store each, flushed and fenced
-   * A crash in between leaves bytes that no reader looks at, or a next_seqnum that runs ahead,
-   * which no reader uses: the next append writes both again. There is no step to undo.
-   */
-  #writeEntries(first: number, images: readonly Uint8Array[]): void {
-    const { memory } = this.#follower;
-    const next = BigInt(first + images.length);
-    memory.write(LOG_OFFSET + entryOffset(first), Buffer.concat(images));
-    memory.publish(LOG_OFFSET + NEXT_SEQNUM_OFFSET, next);
-    memory.publish(LOG_OFFSET + NEXT_INDEX_OFFSET, next);
+  /** Compacts the log if that would help; false where it cannot be, or would not. */
+  #makesRoom(): boolean {
+    const { replica } = this.#follower;
+    const isReleased = this.#options.isReleased ?? (() => false);
+    const { namespace, dead } = replica;
+    const live = namespace.fileCount + namespace.directoryCount + replica.devices.length;
+    const kept = dead.filter((one) => !isReleased(one)).length;
+    if (replica.position <= live + 2 * kept) return false;
+    this.#write();
+    try {
+      this.#compact();
+      return true;
+    } catch (error) {
+      if (!isFault(error) || error.code !== 'PRECONDITION') throw error;
+      return false;
+    }
   }
+
+  #compact(): Compaction {
+    const done = this.#owner.compact(this.#options.isReleased ?? (() => false));
+    this.#options.onCompaction?.(done);
+    return done;
+  }
+}
+
+function isFull(plan: Encoded | Error): boolean {
+  return isFault(plan) && (plan.code === 'LOG_FULL' || plan.code === 'NO_SPACE');
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isZero } from '../base/bytes.ts';
 import { Fault, isFault } from '../base/errors.ts';
 import { formatSize, isPowerOfTwo, MiB, roundDown } from '../base/numbers.ts';
+import { CONTROL_BYTES, CONTROL_OFFSET } from '../format/control-area.ts';
 import {
   decodeLogHeader,
   encodeLogHeader,
@@ -45,7 +46,8 @@ export interface MkfsOptions {
  * a memory too small for it.
  *
  * Whoever finds the magic in memory trusts the rest, so a pool goes and comes with that one word:
- *   1. publish no magic: the old pool, if there was one, is gone before any other byte of it
+ *   1. publish no magic: the old pool, if there was one, is gone before any other byte of it; then
+ *      its control area, since a new pool may get the old one's uuid
  *   2. write the log's header, then the superblock without its magic; `write` flushes and fences
  *   3. publish the magic
  * A crash before 1 leaves the old pool, one before 3 none, and later the new one; never a mix of
@@ -92,6 +94,7 @@ function format(memory: SharedMemory, superblock: Superblock, logHeader: Uint8Ar
   const image = encodeSuperblock(superblock);
   flushWriters(memory);
   memory.publish(0, 0n);
+  clearControlArea(memory);
   memory.write(LOG_OFFSET, logHeader);
   memory.write(MAGIC_BYTES, image.subarray(MAGIC_BYTES));
   memory.publish(0, new DataView(image.buffer).getBigUint64(0, true));
@@ -112,10 +115,15 @@ export function logSpaceBytes(deviceBytes: number): number {
 
 /**
  * What a writer of an old pool left in this host's cache when it was killed must not be evicted
- * over the new one, whose data may stand where the old log was (LogWriter.takeOver).
+ * over the new one, whose data may stand where the old log was (LogWriter.flush).
  */
 function flushWriters(memory: SharedMemory): void {
   memory.flush(0, Math.min(memory.lengthBytes, LOG_OFFSET + MAX_LOG_BYTES));
+}
+
+function clearControlArea(memory: SharedMemory): void {
+  if (isZero(memory.read(CONTROL_OFFSET, CONTROL_BYTES))) return;
+  memory.write(CONTROL_OFFSET, new Uint8Array(CONTROL_BYTES));
 }
 
 function checkGeometry(deviceBytes: number, logLengthBytes: number): void {

@@ -1,14 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, isFault } from '../base/errors.ts';
+import type { SlotRecord } from '../format/control-area.ts';
 import type { Node } from '../format/namespace.ts';
-import type { Replica } from '../format/replica.ts';
+import type { DeadFile, Replica } from '../format/replica.ts';
 import type { Superblock } from '../format/superblock.ts';
 import { Mapping } from '../native/mapping.ts';
 import { DeviceLock } from './device-lock.ts';
+import { type HostIdentity, hostIdentity } from './identity.ts';
 import { LogFollower } from './log-follower.ts';
+import type { Compaction } from './log-owner.ts';
 import { LogWriter, type Plan } from './log-writer.ts';
 import { META_DIRECTORY } from './meta-memory.ts';
+import type { TakeOverRules } from './ownership.ts';
 import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
 import type { Remnant } from './recovery.ts';
 import {
@@ -41,7 +45,16 @@ export interface PoolOptions {
   readonly onRemove?: (node: Node) => void;
   /** Told, before the first append, what an earlier writer left half-made. */
   readonly onRecovery?: (found: Remnant) => void;
+  /** Who this host is, as an owner of the log. Default: what the operating system says. */
+  readonly host?: HostIdentity;
+  /** When the log of another host may be taken over. Default: never; see `famfs-csi adopt`. */
+  readonly rules?: Partial<TakeOverRules>;
+  /** Whether the memory of a deleted file may be used again. Default: of none. */
+  readonly isReleased?: (dead: DeadFile) => boolean;
 }
+
+/** How long a writer that has nothing to do keeps the log open: docs/one-writer.md. */
+const IDLE_MS = 1_000;
 
 /** One famfs instance as this host has it: its memory mapped, its log followed and written. */
 export class Pool implements Disposable {
@@ -72,16 +85,24 @@ export class Pool implements Disposable {
     }
     this.#openSecondaries(secondaries, options);
     this.#lock = new DeviceLock(options.device);
-    this.#writer = new LogWriter(
-      this.#follower,
-      this.#lock,
-      () => {
+    this.#writer = new LogWriter(this.#follower, {
+      lock: this.#lock,
+      host: options.host ?? hostIdentity(),
+      rules: {
+        mayTakeOver: (owner) => this.#refuseTakeOver(owner),
+        isFenced: () => false,
+        ...options.rules,
+      },
+      reachBytes: memory instanceof Mapping ? memory.lengthBytes : this.#logEnd,
+      mayWrite: () => {
         options.mayAppend?.();
         this.assertAppendable();
       },
-      options.onRecovery,
-    );
-    if (memory.writable) this.#writer.takeOver();
+      ...(options.onRecovery ? { onRecovery: options.onRecovery } : {}),
+      ...(options.isReleased ? { isReleased: options.isReleased } : {}),
+      idleMs: IDLE_MS,
+    });
+    if (this.#isWriter) this.#writer.close();
     this.replaySeconds = (performance.now() - this.#begin) / 1000;
   }
 
@@ -141,6 +162,16 @@ export class Pool implements Disposable {
     return this.#follower.follow();
   }
 
+  /** Which hosts may still write to the log beside its owner, by name, after an append. */
+  writers(): { readonly unfenced: readonly string[]; readonly generation: number } {
+    return { unfenced: this.#writer.unfenced(), generation: this.#follower.generation };
+  }
+
+  /** See `LogWriter.compact`. */
+  compact(): Promise<Compaction> {
+    return this.#writer.compact();
+  }
+
   /** See `LogWriter.append`. */
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
     return this.#writer.append(plan);
@@ -170,7 +201,25 @@ export class Pool implements Disposable {
     }
   }
 
+  get #logEnd(): number {
+    return this.superblock.logOffset + this.superblock.logLengthBytes;
+  }
+
+  #refuseTakeOver({ hostName }: SlotRecord): never {
+    throw new Fault(
+      'READ_ONLY',
+      `pool ${this.name}: host ${hostName} writes its log; append from there, or, when it has ` +
+        `stopped for good, run "famfs-csi adopt ${this.device}" here first`,
+    );
+  }
+
+  /** A server of the pool writes files, but no log. */
+  get #isWriter(): boolean {
+    return this.#memory.writable && this.#systemUuid !== undefined;
+  }
+
   [Symbol.dispose](): void {
+    if (this.#isWriter) this.#writer[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
     this.#closeSecondaries();
     this.#memory[Symbol.dispose]();

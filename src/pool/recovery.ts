@@ -1,7 +1,13 @@
 import { isZero } from '../base/bytes.ts';
 import { assert } from '../base/errors.ts';
 import { decodeLogEntry } from '../format/log-entry.ts';
-import { ENTRY_BYTES, entryOffset, LOG_OFFSET, NEXT_SEQNUM_OFFSET } from '../format/log-header.ts';
+import {
+  ENTRY_BYTES,
+  entryOffset,
+  LOG_OFFSET,
+  NEXT_INDEX_OFFSET,
+  NEXT_SEQNUM_OFFSET,
+} from '../format/log-header.ts';
 import type { LogFollower } from './log-follower.ts';
 
 /** Something that an earlier writer left half-made at the end of a log. */
@@ -10,8 +16,15 @@ export interface Remnant {
    * - `complete-entry`, `torn-entry`: bytes in the slot at next_index, where no reader looks.
    * - `seqnum-ahead`: the writer died between its two publishes, or counted wrongly.
    * - `seqnum-behind`: only next_index reached the memory, of a writer that orders nothing.
+   * - `index-behind`: the owner's entries go on behind next_index: a host that had lost the log
+   *   stored that word last, or the owner died before it did.
    */
-  readonly kind: 'complete-entry' | 'torn-entry' | 'seqnum-ahead' | 'seqnum-behind';
+  readonly kind:
+    | 'complete-entry'
+    | 'torn-entry'
+    | 'seqnum-ahead'
+    | 'seqnum-behind'
+    | 'index-behind';
   /** next_index: where the log ends. */
   readonly index: number;
   /** What was found, and what becomes of it. */
@@ -31,7 +44,8 @@ export function recover(follower: LogFollower): readonly Remnant[] {
   const { memory, replica } = follower;
   assert(replica.damage === undefined, 'a damaged log is repaired, not recovered');
   const found: Remnant[] = [];
-  const { nextIndex: index, nextSeqnum } = follower.header();
+  const { nextIndex, nextSeqnum } = follower.header();
+  const index = replica.position;
   if (nextSeqnum !== index) {
     memory.publish(LOG_OFFSET + NEXT_SEQNUM_OFFSET, BigInt(index));
     found.push({
@@ -39,6 +53,11 @@ export function recover(follower: LogFollower): readonly Remnant[] {
       index,
       message: `log header: next_seqnum was ${nextSeqnum}, published as next_index, ${index}`,
     });
+  }
+  if (nextIndex !== index) {
+    memory.publish(LOG_OFFSET + NEXT_INDEX_OFFSET, BigInt(index));
+    const message = `log header: next_index was ${nextIndex}, published as ${index}`;
+    found.push({ kind: 'index-behind', index, message });
   }
   const slot = index < replica.capacity ? slotKind(follower, index) : undefined;
   if (slot !== undefined) {

@@ -16,6 +16,7 @@ import { DeviceLock } from './device-lock.ts';
 import { saveLog } from './log-backup.ts';
 import { LogFollower } from './log-follower.ts';
 import { RawLog } from './raw-log.ts';
+import { Renewal } from './renewal.ts';
 import { planRepair, type RepairPlan, type RepairWish } from './repair-plan.ts';
 
 export interface RepairOutcome {
@@ -56,8 +57,10 @@ export function repairLog(
   const log = new RawLog(memory);
   assertMaster(log.superblock, systemUuid);
   const plan = planRepair(log, wish);
+  const renewal = new Renewal(memory, log.superblock);
   save(log.superblock);
   store(log, plan);
+  renewal.finish(plan.entries);
   const { replica } = new LogFollower(memory);
   if (replica.damage !== undefined || replica.position !== plan.entries) {
     const found = replica.damage?.message ?? `it ends at ${replica.position}`;

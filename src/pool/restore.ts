@@ -12,6 +12,7 @@ import type { SharedMemory } from '../native/shared-memory.ts';
 import { DeviceLock } from './device-lock.ts';
 import { backupBytes, LogBackup, saveLog } from './log-backup.ts';
 import { RawLog } from './raw-log.ts';
+import { Renewal } from './renewal.ts';
 import { assertMaster } from './repair.ts';
 import { type LostNode, missingFrom } from './repair-report.ts';
 
@@ -65,8 +66,10 @@ export function restoreLog(
   const [before, after] = [now.replay(entriesBefore), then.replay(entries)];
   const lost = missingFrom(after, before);
   const returned = missingFrom(before, after);
+  const renewal = new Renewal(memory, now.superblock);
   save(now.superblock);
   store(now, then, commonPrefix(now, then, Math.min(entriesBefore, entries)), entries);
+  renewal.finish(entries);
   return { fsUuid: now.superblock.fsUuid, entriesBefore, entries, lost, returned };
 }
 

@@ -152,6 +152,8 @@ class Chooser {
       }
       case 'add-daxdev':
         return isWanted && this.#claims.devices.has(index);
+      case 'filler':
+        return isWanted;
       case 'unknown':
         return false;
     }

@@ -94,8 +94,9 @@ describe('CreateVolume with bad input', () => {
     await using harness = await controllerOf();
     const { pool } = harness;
     const { capacity } = pool.replica;
+    const reserved = 128; // for deletions
     const entries = Array.from(
-      { length: capacity - 1 },
+      { length: capacity - reserved - 1 },
       (_, at) => ({ type: 'mkdir', path: `d${at}`, uid: 0, gid: 0, mode: 0o700 }) as const,
     );
     await pool.append(() => ({ entries, result: undefined }));

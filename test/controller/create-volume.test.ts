@@ -30,7 +30,8 @@ describe('CreateVolume', () => {
     await using harness = await controllerOf();
     const before = harness.pool.memory.stores;
     await harness.controller.createVolume(create('pvc-1'));
-    expect(harness.pool.memory.stores - before).toBe(3); // both entries, next_seqnum, next_index
+    // Both entries, then the owner's word, next_seqnum, next_index.
+    expect(harness.pool.memory.stores - before).toBe(4);
   });
 
   test('does what the StorageClass says', async () => {

@@ -2,9 +2,10 @@ import { expect } from '@jest/globals';
 import type { VolumePool } from '../../src/controller/volume-pool.ts';
 import type { Replica } from '../../src/format/replica.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter, type Plan } from '../../src/pool/log-writer.ts';
+import type { LogWriter, Plan } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import { HeapMemory } from '../support/heap-memory.ts';
+import { writerOf } from '../support/log-writer.ts';
 
 const SYSTEM_UUID = '00000000-0000-4000-8000-00000000aaaa';
 
@@ -19,14 +20,16 @@ export class MemoryPool implements VolumePool {
     this.name = name;
     this.memory = memory;
     this.#follower = new LogFollower(memory);
-    const lock = { acquire: async () => ({ [Symbol.dispose]: () => {} }) };
-    this.#writer = new LogWriter(this.#follower, lock, () => {});
+    this.#writer = writerOf(this.#follower);
   }
 
   static make(name: string, lengthBytes: number): MemoryPool {
     const memory = new HeapMemory(lengthBytes);
     mkfs(memory, { deviceName: name, systemUuid: SYSTEM_UUID });
-    return new MemoryPool(name, memory);
+    const pool = new MemoryPool(name, memory);
+    // As a pool is that has been written to: its log is this host's.
+    pool.#writer.appendHeld(() => ({ entries: [], result: undefined }));
+    return pool;
   }
 
   /** What a controller that starts now sees. */

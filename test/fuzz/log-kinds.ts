@@ -1,10 +1,14 @@
 import { drawMemory, type Region } from '../../src/cli/memory-picture.ts';
 import { regionsOf } from '../../src/cli/tools/map.ts';
 import { checkReport } from '../../src/format/check.ts';
+import { CONTROL_BYTES, CONTROL_OFFSET } from '../../src/format/control-area.ts';
 import type { Node } from '../../src/format/namespace.ts';
 import { Replica } from '../../src/format/replica.ts';
+import { ControlArea } from '../../src/pool/control-area.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
+import { Ownership } from '../../src/pool/ownership.ts';
 import type { Pool } from '../../src/pool/pool.ts';
+import { HeapMemory } from '../support/heap-memory.ts';
 import { type AnyKind, anyKind, hexRuns } from './kind.ts';
 import {
   authoredImage,
@@ -57,6 +61,8 @@ export function replay(image: LogImage, random: Random, tally: Tally): void {
   checkBatches(follower, model, random);
   if (random.oneIn(3)) checkSteps(image, follower, model, random);
   checkOutput(follower, tally);
+  const isOwnable = !model.damaged && model.nextIndex > 0;
+  if (isOwnable && random.oneIn(10)) checkCommitted(image, follower, random, tally);
   countDepth(model, tally);
 }
 
@@ -103,6 +109,28 @@ function checkSteps(image: LogImage, whole: LogFollower, model: Model, random: R
     mustEqual(position, Math.min(next, model.position), 'position after a step');
   }
   mustEqual(snapshot(follower.replica), snapshot(whole.replica), 'replay in steps');
+}
+
+/** An owner's own word for where its entries end reveals what next_index does not, or not yet. */
+function checkCommitted(image: LogImage, whole: LogFollower, random: Random, tally: Tally): void {
+  const { nextIndex } = whole.header();
+  const header = image.header.slice();
+  setWord(header, HEADER.nextIndex, random.below(nextIndex));
+  const superblock = ownedSuperblock(image, whole.superblock.fsUuid, nextIndex);
+  const follower = new LogFollower(new ImageMemory({ ...image, header, superblock }));
+  mustEqual(snapshot(follower.replica), snapshot(whole.replica), 'replay of what is committed');
+  checkOutput(follower, tally);
+}
+
+/** The superblock and a control area behind it, whose owner has committed so many entries. */
+function ownedSuperblock(image: LogImage, fsUuid: string, committed: number): Uint8Array {
+  const memory = new HeapMemory(CONTROL_OFFSET + CONTROL_BYTES);
+  memory.write(0, image.superblock);
+  const control = new ControlArea(memory, fsUuid);
+  const rules = { mayTakeOver: () => {}, isFenced: () => true };
+  const ownership = new Ownership(control, { id: fsUuid, name: 'fuzz' }, rules);
+  ownership.complete(ownership.claim(), committed);
+  return memory.read(0, memory.lengthBytes);
 }
 
 /** What `check` and `map` make of it: numbers that agree, and output of a bounded length. */

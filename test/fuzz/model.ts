@@ -224,6 +224,8 @@ export class Model {
 
   #delete(bytes: Uint8Array, reasons: Set<string>): void {
     const path = pathIn(bytes, DELETE.path);
+    const isFiller = path === '' && word(bytes, DELETE.target) === 2n ** 64n - 1n;
+    if (isFiller) return;
     if (path === undefined) reasons.add('PATH');
     const node = this.nodes.get(path ?? '');
     if (node === undefined || word(bytes, DELETE.target) !== BigInt(node.index)) {

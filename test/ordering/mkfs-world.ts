@@ -5,16 +5,17 @@ import type { Replica } from '../../src/format/replica.ts';
 import type { Superblock } from '../../src/format/superblock.ts';
 import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter } from '../../src/pool/log-writer.ts';
+import type { LogWriter } from '../../src/pool/log-writer.ts';
 import { type MkfsOptions, mkfs } from '../../src/pool/mkfs.ts';
 import { IncoherentMemory } from '../support/incoherent-memory.ts';
 import { ProcessEnded } from '../support/incoherent-process.ts';
+import { writerOf } from '../support/log-writer.ts';
 import { Random } from '../support/random.ts';
 import { factsOf, type Violation } from './oracle.ts';
 import { Names, planOf } from './plans.ts';
 import { PRODUCTION } from './reader.ts';
 import { HOSTS } from './scenario.ts';
-import { DEVICE_BYTES, EVICTION_CHANCES, NO_LOCK, type Orderings, SYSTEM_UUID } from './world.ts';
+import { DEVICE_BYTES, EVICTION_CHANCES, type Orderings, SYSTEM_UUID } from './world.ts';
 
 /** A pool is formatted anew under its followers, and whoever does it may end anywhere. */
 export interface MkfsScenario {
@@ -144,8 +145,8 @@ class MkfsWorld {
   async #fill(which: 'old' | 'new', entries: number, host: number): Promise<void> {
     using memory = this.#writing(host);
     const follower = new LogFollower(memory);
-    const writer = new LogWriter(follower, NO_LOCK, () => {});
-    writer.takeOver();
+    const writer = writerOf(follower);
+    writer.closeHeld();
     this.#facts[which] = [factsOf(follower.replica)];
     for (let at = 0; at < entries; at++) {
       await writer.append(planOf({ kind: 'file', pick: at }, this.#names));
@@ -157,7 +158,7 @@ class MkfsWorld {
   /** A writer of the old pool that knows nothing of mkfs; a host that loses power has none. */
   #idleWriter(host: number): LogWriter {
     const memory = this.#orderings.reader(this.#memory.host(host).process('writes'));
-    return new LogWriter(new LogFollower(memory), NO_LOCK, () => {});
+    return writerOf(new LogFollower(memory));
   }
 
   async #expectRefusal(stranger: LogWriter): Promise<void> {
@@ -183,7 +184,7 @@ class MkfsWorld {
     const tree = { kind: 'tree', pick: 0 } as const;
     try {
       const follower = new LogFollower(PRODUCTION(process));
-      const writer = new LogWriter(follower, NO_LOCK, () => {});
+      const writer = writerOf(follower);
       await Promise.all([tree, tree].map((step) => writer.append(planOf(step, this.#names))));
     } catch (error) {
       if (!(error instanceof ProcessEnded)) throw error;

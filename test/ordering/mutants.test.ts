@@ -4,6 +4,7 @@ import { MKFS_MUTANTS } from './mkfs-mutants.ts';
 import { mkfsScenario, mkfsViolationsOf } from './mkfs-world.ts';
 import { LOG_MUTANTS, type Mutant, TAKEOVER_MUTANTS } from './mutants.ts';
 import { PROPERTIES, type Violation } from './oracle.ts';
+import { timeoutMs } from './runs.ts';
 import { anyLives, killedWhileStoring } from './scenario.ts';
 import { type Orderings, violationsOf } from './world.ts';
 
@@ -50,9 +51,13 @@ function table(): string {
 
 function killedOn<T>(mutants: readonly Mutant[], arbitrary: fc.Arbitrary<T>, check: Check<T>) {
   const scenarios = fc.sample(arbitrary, { seed: SEED, numRuns: RUNS_MAX });
-  test.each(mutants)('$name', async (mutant) => {
-    kills.push(await kill(mutant, scenarios, check));
-  });
+  test.each(mutants)(
+    '$name',
+    async (mutant) => {
+      kills.push(await kill(mutant, scenarios, check));
+    },
+    timeoutMs(RUNS_MAX),
+  );
 }
 
 describe('a mutant of the ordering breaks what production keeps in the same runs', () => {

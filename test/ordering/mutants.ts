@@ -102,7 +102,8 @@ class StoreLast extends Mutated {
   #entries: { offset: number; bytes: Uint8Array } | undefined;
 
   override write(offset: number, bytes: Uint8Array): void {
-    this.#entries = { offset, bytes };
+    if (offset >= FIRST_ENTRY) this.#entries = { offset, bytes };
+    else super.write(offset, bytes);
   }
 
   override publish(offset: number, value: bigint): void {

@@ -1,3 +1,4 @@
+import { CONTROL_BYTES, CONTROL_OFFSET, type VoidRange } from '../../src/format/control-area.ts';
 import { type Extent, fmapExtents } from '../../src/format/extents.ts';
 import { decodeLogEntry } from '../../src/format/log-entry.ts';
 import {
@@ -11,6 +12,7 @@ import type { DirectoryNode } from '../../src/format/namespace.ts';
 import { Replica } from '../../src/format/replica.ts';
 import type { Superblock } from '../../src/format/superblock.ts';
 import type { SharedMemory } from '../../src/native/shared-memory.ts';
+import { ControlArea } from '../../src/pool/control-area.ts';
 import type { IncoherentMemory } from '../support/incoherent-memory.ts';
 
 /** What must hold; the names are those of the table of mutants. */
@@ -77,11 +79,18 @@ export class Oracle {
   readonly #memory: IncoherentMemory;
   readonly #model: Replica;
   readonly #facts: string[];
+  readonly #control: ControlArea;
+  /** All slots that were ever void. */
+  readonly #voids: VoidRange[] = [];
+  /** The last moment at which the log was being taken over, by what the memory holds. */
+  #unsettledAt = Number.NEGATIVE_INFINITY;
 
   constructor(memory: IncoherentMemory, superblock: Superblock) {
     this.#memory = memory;
     this.#model = new Replica(superblock);
     this.#facts = [factsOf(this.#model)];
+    const read = (offset: number, lengthBytes: number) => memory.peek(offset, lengthBytes);
+    this.#control = new ControlArea({ read } as SharedMemory, superblock.fsUuid);
   }
 
   report(property: Property, detail: string): void {
@@ -98,14 +107,24 @@ export class Oracle {
 
   /** To be told of each line that reached memory. */
   written(offset: number): void {
-    if (offset !== LOG_OFFSET) return;
+    const isControl = offset >= CONTROL_OFFSET && offset < CONTROL_OFFSET + CONTROL_BYTES;
+    if (!isControl && offset !== LOG_OFFSET) return;
+    const view = this.#control.view();
+    if (!view.isSettled) this.#unsettledAt = this.#memory.now;
+    this.#voids.push(
+      ...view.voids.filter((one) => !this.#voids.some((known) => isSame(known, one))),
+    );
     const seqnum = this.#memory.peekWord(SEQNUM_AT);
-    const index = this.#nextIndexAt(this.#memory.now);
-    if (seqnum < index) this.report('seqnum', `next_seqnum ${seqnum}, next_index ${index}`);
-    if (index < this.log.length) {
-      this.report('single', `next_index went back from ${this.log.length} to ${index}`);
+    const nextIndex = this.#nextIndexAt(this.#memory.now);
+    if (offset === LOG_OFFSET && seqnum < nextIndex) {
+      this.report('seqnum', `next_seqnum ${seqnum}, next_index ${nextIndex}`);
     }
-    while (this.log.length < index) if (!this.#reveal(this.log.length)) break;
+    // Either of the two words reveals: the owner's own, or the one that all hosts store to.
+    const end = Math.max(nextIndex, this.#control.committed(view));
+    if (end < this.log.length && view.isSettled) {
+      this.report('single', `the log went back from ${this.log.length} to ${end}`);
+    }
+    while (this.log.length < end) if (!this.#reveal(this.log.length)) break;
   }
 
   /** To be told, with its log position, of each append that resolved. */
@@ -114,8 +133,17 @@ export class Oracle {
     if (index < position) this.report('durable', `append to ${position}, next_index ${index}`);
   }
 
-  /** To be told of each poll: where it came to, and at which moment it began. */
-  polled(name: string, position: number, began: number): void {
+  /**
+   * To be told of each poll: where it came to, and at which moment it began. A reader may wait for
+   * a host that takes the log over, but for no other reason.
+   */
+  polled(
+    name: string,
+    { position, isSettled, began }: { position: number; isSettled: boolean; began: number },
+  ): void {
+    if (!this.#control.view().isSettled) this.#unsettledAt = this.#memory.now;
+    if (!isSettled && this.#unsettledAt >= began) return;
+    if (!isSettled) this.report('current', `${name}: waits though nobody takes the log over`);
     const nextIndex = this.#nextIndexAt(began);
     if (position < nextIndex) this.report('current', `${name}: ${position} of ${nextIndex}`);
   }
@@ -134,6 +162,10 @@ export class Oracle {
     }
   }
 
+  #wasVoid(index: number): boolean {
+    return this.#voids.some(({ from, to }) => from <= index && index < to);
+  }
+
   #nextIndexAt(when: number): number {
     return this.#memory.peekWord(INDEX_AT, when);
   }
@@ -145,7 +177,7 @@ export class Oracle {
       return false;
     }
     const inMemory = this.#memory.peek(LOG_OFFSET + entryOffset(index), ENTRY_BYTES);
-    if (!isEqual(inMemory, image)) {
+    if (!isEqual(inMemory, image) && !this.#wasVoid(index)) {
       this.report('revealed', `entry ${index}: not in memory: ${nameOf(inMemory, index)}`);
     }
     this.log.push(image);
@@ -157,7 +189,9 @@ export class Oracle {
   #attempted(offset: number, bytes: Uint8Array): void {
     if (offset < FIRST_ENTRY) return;
     for (const [index, image] of imagesIn(offset, bytes)) {
-      if (index < this.log.length) this.report('single', `entry ${index} is written again`);
+      if (index < this.log.length && !this.#wasVoid(index)) {
+        this.report('single', `entry ${index} is written again`);
+      }
       this.#attempts.set(index, [...(this.#attempts.get(index) ?? []), image]);
     }
   }
@@ -168,12 +202,18 @@ export class Oracle {
       const expected = this.log[index];
       // Recovery looks at the slot behind the log, to say what a predecessor left there.
       if (name === WRITER && index === this.log.length) continue;
+      // Read by who did not know yet that the log is another one's, and thrown away.
+      if (this.#wasVoid(index)) continue;
       if (expected !== undefined && isEqual(image, expected)) continue;
       const isOther = this.#attempts.get(index)?.some((other) => isEqual(other, image));
       const property = isOther && expected !== undefined ? 'single' : 'complete';
       this.report(property, `${name} read at ${index}: ${nameOf(image, index)}`);
     }
   }
+}
+
+function isSame(one: VoidRange, other: VoidRange): boolean {
+  return one.from === other.from && one.to === other.to;
 }
 
 function* imagesIn(offset: number, bytes: Uint8Array): Iterable<[number, Uint8Array]> {

@@ -49,7 +49,8 @@ export class Reader {
         this.#follower.follow();
       }
       const { replica } = this.#follower;
-      this.#oracle.polled(this.name, replica.position, began);
+      const { isSettled } = this.#follower;
+      this.#oracle.polled(this.name, { position: replica.position, isSettled, began });
       const isNews = replica.position !== before || replica.damage !== undefined;
       if (isNews) this.#oracle.applied(this.name, replica);
     } catch (error) {

@@ -36,7 +36,7 @@ export interface Scenario {
   readonly lives: readonly Life[];
 }
 
-const LIFE_STEPS_MAX = 450;
+const LIFE_STEPS_MAX = 600;
 
 const host = fc.nat({ max: HOSTS - 1 });
 
@@ -74,8 +74,8 @@ export const anyLives: fc.Arbitrary<Scenario> = fc.record({
 
 const TREE: Step = { kind: 'tree', pick: 0 };
 const FILE: Step = { kind: 'file', pick: 1 };
-/** Until all entries of the first batch are stored, and no further. */
-const FIRST_STORES = { min: 20, max: 90 };
+/** While the entries of the first batch are stored, after the log was taken over. */
+const FIRST_STORES = { min: 90, max: 165 };
 
 /**
  * A writer is killed while it stores its first entries. Then another one, on the same host unless

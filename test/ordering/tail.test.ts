@@ -5,17 +5,18 @@ import { ENOENT } from '../../src/fuse/errno.ts';
 import { Responder } from '../../src/fuse/responder.ts';
 import type { SharedMemory } from '../../src/native/shared-memory.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter } from '../../src/pool/log-writer.ts';
+import type { LogWriter } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import { flatten, message } from '../fuse/messages.ts';
 import { IncoherentMemory } from '../support/incoherent-memory.ts';
 import type { IncoherentProcess } from '../support/incoherent-process.ts';
+import { writerOf } from '../support/log-writer.ts';
 import { Random } from '../support/random.ts';
 import { LOG_MUTANTS } from './mutants.ts';
 import { Names, planOf } from './plans.ts';
 import { type Ordering, PRODUCTION } from './reader.ts';
 import { holds, runsOr, timeoutMs } from './runs.ts';
-import { DEVICE_BYTES, NO_LOCK, SYSTEM_UUID } from './world.ts';
+import { DEVICE_BYTES, SYSTEM_UUID } from './world.ts';
 
 const RUNS = 100;
 const FILES = 5;
@@ -32,7 +33,7 @@ class Fabric {
     this.memory = new IncoherentMemory(DEVICE_BYTES, 2, new Random(seed));
     const memory = PRODUCTION(this.memory.host(0).process('writes'));
     mkfs(memory, { deviceName: 'fabric', systemUuid: SYSTEM_UUID });
-    this.#writer = new LogWriter(new LogFollower(memory), NO_LOCK, () => {});
+    this.#writer = writerOf(new LogFollower(memory));
     this.memory.catchUp();
     this.memory.evictionChance = 0.2;
   }

@@ -2,32 +2,39 @@ import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
-import { entryOffset, LOG_OFFSET } from '../../src/format/log-header.ts';
 import { Mapping } from '../../src/native/mapping.ts';
-import { Pool } from '../../src/pool/pool.ts';
-import { ImageFile } from '../support/vectors.ts';
-
-const ENTRIES = 8; // of b_tree_8g
+import { Pool, type PoolOptions } from '../../src/pool/pool.ts';
+import { ImageFile, readFacts } from '../support/vectors.ts';
 
 afterEach(() => void jest.restoreAllMocks());
 
-function flushesOfOpen(writable: boolean): unknown[][] {
+function flushesOfOpen(image: ImageFile, options: Partial<PoolOptions>): unknown[][] {
   const flush = jest.spyOn(Mapping.prototype, 'flush');
-  using image = new ImageFile('b_tree_8g');
-  using pool = Pool.open({ name: 'fabric0', device: image.path, writable });
-  expect(pool.replica.position).toBe(ENTRIES);
-  return flush.mock.calls;
+  using pool = Pool.open({ name: 'fabric0', device: image.path, writable: true, ...options });
+  expect(pool.replica.position).toBe(8); // of b_tree_8g
+  const calls = [...flush.mock.calls];
+  flush.mockRestore();
+  return calls;
 }
 
-/** What a flush is for is proven in log-protocol.test.ts; here, that the product does it. */
+/** What a flush is for is proven in owners.test.ts; here, that the product does it. */
 describe('a pool that is opened', () => {
-  test('to write flushes the part of its log that is free', () => {
-    const tail = entryOffset(ENTRIES);
-    expect(flushesOfOpen(true)).toEqual([[LOG_OFFSET + tail, 8 * MiB - tail]]);
+  test('to write flushes its log and the control area, until it is known to be closed', async () => {
+    using image = new ImageFile('b_tree_8g');
+    const systemUuid = readFacts('b_tree_8g').superblock.system_uuid;
+    const area = [[MiB, MiB + 8 * MiB]];
+    expect(flushesOfOpen(image, { systemUuid })).toEqual(area);
+    {
+      using pool = Pool.open({ name: 'p', device: image.path, writable: true, systemUuid });
+      await pool.append(() => ({ entries: [], result: undefined }));
+    }
+    expect(flushesOfOpen(image, { systemUuid })).toEqual([]);
   });
 
-  test('to read flushes nothing', () => {
-    expect(flushesOfOpen(false)).toEqual([]);
+  test('to read, or to serve files, flushes nothing', () => {
+    using image = new ImageFile('b_tree_8g');
+    expect(flushesOfOpen(image, { writable: false })).toEqual([]);
+    expect(flushesOfOpen(image, {})).toEqual([]);
   });
 });
 

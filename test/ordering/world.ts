@@ -1,10 +1,12 @@
 import { messageOf } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
+import type { SlotRecord } from '../../src/format/control-area.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter, type WriterLock } from '../../src/pool/log-writer.ts';
+import type { LogWriter } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import { IncoherentMemory } from '../support/incoherent-memory.ts';
 import { type IncoherentProcess, ProcessEnded } from '../support/incoherent-process.ts';
+import { testHost, writerOf } from '../support/log-writer.ts';
 import { Random } from '../support/random.ts';
 import { Oracle, type Violation, WRITER } from './oracle.ts';
 import { Names, planOf } from './plans.ts';
@@ -13,9 +15,6 @@ import { HOSTS, type Life, type Scenario } from './scenario.ts';
 
 export const DEVICE_BYTES = 512 * MiB;
 export const SYSTEM_UUID = '00000000-0000-4000-8000-00000000aaaa';
-
-/** Nobody else writes: the lock is another layer's. */
-export const NO_LOCK: WriterLock = { acquire: async () => ({ [Symbol.dispose]: () => {} }) };
 
 /** From a cache that evicts nothing to one that keeps nothing. */
 export const EVICTION_CHANCES = [0, 0.05, 0.3, 0.8];
@@ -48,6 +47,8 @@ class World {
   #isPolling = false;
   /** The life that was killed and left its host as it was. */
   #killed: Life | undefined;
+  /** One that another host has taken over from, and whose host may still write back its stores. */
+  #unfenced: Life | undefined;
 
   private constructor(
     scenario: Scenario,
@@ -75,7 +76,7 @@ class World {
     const shared = PRODUCTION(process);
     const options = { deviceName: 'fabric', systemUuid: SYSTEM_UUID, force: true };
     mkfs(shared, options);
-    const writer = new LogWriter(new LogFollower(shared), NO_LOCK, () => {});
+    const writer = writerOf(new LogFollower(shared));
     for (let at = 0; at < scenario.ancestors; at++) {
       await writer.append(planOf({ kind: 'file', pick: at }, names));
     }
@@ -99,6 +100,7 @@ class World {
     const killed = this.#killed;
     if (killed === undefined || killed.host === host) return;
     this.#killed = undefined;
+    if (killed.fence === 'none') this.#unfenced = killed;
     if (killed.fence === 'power') this.#memory.host(killed.host).losePower();
     if (killed.fence === 'clean') this.#memory.host(killed.host).clean();
   }
@@ -112,7 +114,7 @@ class World {
     const process = isIdle ? idle.process : this.#memory.host(life.host).process('writes');
     if (life.end !== 'stop') process.endAt(process.steps + life.endAt, life.end);
     try {
-      const writer = isIdle ? idle.writer : this.#open(process);
+      const writer = isIdle ? idle.writer : this.#open(process, life.host);
       for (const batch of life.batches) {
         const appends = batch.map((step) => writer.append(planOf(step, this.#names)));
         for (const result of await Promise.allSettled(appends)) {
@@ -132,12 +134,15 @@ class World {
     return position;
   }
 
-  #open(process: IncoherentProcess): LogWriter {
+  #open(process: IncoherentProcess, host: number): LogWriter {
     const memory = this.oracle.watch(this.#orderings.writer(process), WRITER);
     const follower = new LogFollower(memory);
     this.oracle.applied(WRITER, follower.replica);
-    const writer = new LogWriter(follower, NO_LOCK, () => {});
-    writer.takeOver();
+    const isFenced = ({ hostName }: SlotRecord) =>
+      this.#unfenced === undefined || hostName !== testHost(this.#unfenced.host).name;
+    const rules = { mayTakeOver: () => {}, isFenced };
+    const writer = writerOf(follower, { host: testHost(host), rules });
+    writer.closeHeld();
     // The host is clean now, whoever was killed on it.
     this.#killed = undefined;
     return writer;

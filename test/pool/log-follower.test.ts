@@ -39,28 +39,30 @@ function costOf(memory: HeapMemory, run: () => void): [reads: number, bytes: num
 }
 
 describe('log follower', () => {
-  test('costs one read of 8 bytes when nothing was appended', () => {
+  test('costs one read within a cache line when nothing was appended', () => {
     const memory = imageMemory('b_tree_8g');
     const follower = new LogFollower(memory);
-    expect(costOf(memory, () => expect(follower.follow()).toBe(8))).toEqual([1, 8]);
+    expect(costOf(memory, () => expect(follower.follow()).toBe(8))).toEqual([1, 24]);
     expect(memory.stores).toBe(0);
   });
 
-  test('reads a new entry once, and the line that tells whether the pool is the same', () => {
+  test('reads a new entry once, and the lines that tell if pool and owner are the same', () => {
     const memory = emptyPool();
     const follower = new LogFollower(memory);
     append(memory, 0, mkdir('a'), mkdir('a/b'));
-    expect(costOf(memory, () => expect(follower.follow()).toBe(2))).toEqual([3, 8 + 2 * 544 + 64]);
-    expect(costOf(memory, () => follower.follow())).toEqual([1, 8]);
+    const entries = 24 + 2 * 544 + 64 + 16;
+    expect(costOf(memory, () => expect(follower.follow()).toBe(2))).toEqual([4, entries]);
+    expect(costOf(memory, () => follower.follow())).toEqual([1, 24]);
     expect(follower.replica.namespace.lookup('a/b')?.kind).toBe('directory');
   });
 
   test('replays a full log in large batches, each entry read once', () => {
     const memory = imageMemory('d_full_log_64g');
     const cost = costOf(memory, () => new LogFollower(memory));
-    const batches = 129; // 64 KiB each; after each of them, and at both ends, the first line
-    expect(cost[1]).toBe(200 + 48 + 8 + 15_420 * 544 + (batches + 2) * 64);
-    expect(cost[0]).toBe(3 + batches + (batches + 2));
+    // 64 KiB each; after each of them, and at both ends, the first line and the owner's.
+    const batches = 129;
+    expect(cost[1]).toBe(200 + 48 + 24 + 15_420 * 544 + (batches + 2) * (64 + 16));
+    expect(cost[0]).toBe(3 + batches + (batches + 2) * 2);
   });
 
   test('looks at no entry before next_index reveals it', () => {

@@ -6,10 +6,12 @@ import { Fault } from '../../src/base/errors.ts';
 import { GiB, MiB } from '../../src/base/numbers.ts';
 import { encodeLogEntry, type NewEntry } from '../../src/format/log-entry.ts';
 import type { SharedMemory } from '../../src/native/shared-memory.ts';
+import { hostIdentity } from '../../src/pool/identity.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter } from '../../src/pool/log-writer.ts';
+import type { LogWriter } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import type { Remnant } from '../../src/pool/recovery.ts';
+import { writerOf } from '../support/log-writer.ts';
 
 const LOG = 2 * MiB;
 const LINE_BYTES = 64;
@@ -121,9 +123,11 @@ export class LogMemory implements SharedMemory {
   /** A writer that starts now, without a lock among processes, and what it recovers. */
   writer(mayWrite: () => void = () => {}): { writer: LogWriter; found: Remnant[] } {
     const found: Remnant[] = [];
-    const lock = { acquire: async () => ({ [Symbol.dispose]: () => {} }) };
-    const follower = new LogFollower(this);
-    return { writer: new LogWriter(follower, lock, mayWrite, (one) => found.push(one)), found };
+    const onRecovery = (one: Remnant) => void found.push(one);
+    return {
+      writer: writerOf(new LogFollower(this), { host: hostIdentity(), mayWrite, onRecovery }),
+      found,
+    };
   }
 
   /** Paths of all nodes that a reader sees who opens the log now. */

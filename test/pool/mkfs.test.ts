@@ -1,11 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { GiB, MiB } from '../../src/base/numbers.ts';
+import { CONTROL_BYTES, CONTROL_OFFSET } from '../../src/format/control-area.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
-import { LogWriter } from '../../src/pool/log-writer.ts';
 import { type MkfsOptions, mkfs } from '../../src/pool/mkfs.ts';
 import { recognise, SIGNATURE_BYTES } from '../../src/pool/signatures.ts';
 import { caught } from '../support/caught.ts';
 import { checkOf, HeapMemory } from '../support/heap-memory.ts';
+import { writerOf } from '../support/log-writer.ts';
 import { imageMemory, readFacts, readImage } from '../support/vectors.ts';
 
 const { superblock: A } = readFacts('a_empty_4g');
@@ -168,7 +169,7 @@ describe('mkfs of a device that is in use', () => {
     expect(recognise(new Uint8Array(SIGNATURE_BYTES))).toBeUndefined();
   });
 
-  test('by force changes the superblock and the log header, and no other byte', () => {
+  test('by force changes superblock, control area and log header, and no other byte', () => {
     const old = new Uint8Array(10 * MiB).fill(0xa5);
     const memory = new HeapMemory(4 * GiB, old.slice());
     mkfs(memory, { ...OPTIONS, force: true });
@@ -179,6 +180,7 @@ describe('mkfs of a device that is in use', () => {
     const header = [LOG_OFFSET, LOG_OFFSET + 48] as const;
     expect(Buffer.compare(made.subarray(...header), image.subarray(...header))).toBe(0);
     old.set(made.subarray(0, 200));
+    old.fill(0, CONTROL_OFFSET, CONTROL_OFFSET + CONTROL_BYTES); // nobody owns the new log
     old.set(made.subarray(...header), LOG_OFFSET);
     expect(Buffer.compare(made, old)).toBe(0);
   });
@@ -188,9 +190,7 @@ describe('mkfs of a device that is in use', () => {
     mkfs(memory, { ...OPTIONS, force: true });
     const follower = new LogFollower(memory);
     expect(follower.replica).toMatchObject({ position: 0, capacity: 15_420 });
-    const lock = { acquire: async () => ({ [Symbol.dispose]: () => {} }) };
-    const writer = new LogWriter(follower, lock, () => {});
-    await writer.append(() => ({
+    await writerOf(follower).append(() => ({
       entries: [{ type: 'mkdir', path: 'new', uid: 0, gid: 0, mode: 0o755 }],
       result: undefined,
     }));

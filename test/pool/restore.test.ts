@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { CONTROL_BYTES, CONTROL_OFFSET } from '../../src/format/control-area.ts';
 import { restoreLog } from '../../src/pool/restore.ts';
 import {
   appendDirectory,
@@ -23,6 +24,7 @@ describe('a restored log', () => {
     const { lost, entriesBefore, entries } = restore(memory, copy);
     expect([entriesBefore, entries]).toEqual([5, 8]);
     expect(names(lost)).toEqual(['directory since 0']);
+    memory.bytes.fill(0, CONTROL_OFFSET, CONTROL_OFFSET + CONTROL_BYTES); // whose log it is
     expect(Buffer.compare(memory.bytes, copy.bytes)).toBe(0);
   });
 

@@ -7,10 +7,11 @@ import { type CheckReport, checkReport } from '../../src/format/check.ts';
 import { type Extent, fmapExtents } from '../../src/format/extents.ts';
 import { Mapping } from '../../src/native/mapping.ts';
 import { createEmulatedDevice } from '../../src/pool/emulated-device.ts';
-import { systemUuid } from '../../src/pool/identity.ts';
+import { hostIdentity, systemUuid } from '../../src/pool/identity.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import { Pool } from '../../src/pool/pool.ts';
+import { writerOf } from './log-writer.ts';
 import { eventually, MAIN } from './test-cluster.ts';
 
 const DYING_ADDON = join(__dirname, 'dying-addon.mjs');
@@ -28,6 +29,10 @@ export class Fabric implements AsyncDisposable {
     createEmulatedDevice(this.device, sizeBytes);
     using memory = Mapping.open(this.device, { writable: true });
     mkfs(memory, { deviceName: 'test', systemUuid: systemUuid() });
+    // This host has the log: what a process then stores first is its own.
+    const writer = writerOf(new LogFollower(memory), { host: hostIdentity() });
+    writer.appendHeld(() => ({ entries: [], result: undefined }));
+    writer.closeHeld();
   }
 
   /** A controller process; one that dies after so many stores to the fabric, if told so. */

@@ -3,6 +3,7 @@ import { GiB, MiB } from '../../src/base/numbers.ts';
 import { parseParameters } from '../../src/controller/parameters.ts';
 import { planCreate } from '../../src/controller/volume-plans.ts';
 import type { CsiClient } from '../../src/csi/client.ts';
+import { RESERVED_ENTRIES } from '../../src/pool/log-writer.ts';
 import { create } from '../controller/harness.ts';
 import { failure } from '../csi/harness.ts';
 import { Fabric } from '../support/controller-process.ts';
@@ -34,19 +35,23 @@ function expectApart(fabric: Fabric): void {
   });
 }
 
-/** What a create or a delete stores: its entries, next_seqnum, next_index. */
+/** What a create or a delete stores: log open (2), entries, committed, next_seqnum, next_index. */
 const DEATHS = [
   ['before it stores anything', 0],
-  ['with its first entry half written', 0.25],
-  ['with its second entry half written', 0.75],
-  ['with its entries written', 1],
-  ['with next_seqnum published', 2],
-  ['with next_index published, before it replies', 3],
+  ['with the log half opened', 1.5],
+  ['with the log opened', 2],
+  ['with its first entry half written', 2.25],
+  ['with its second entry half written', 2.75],
+  ['with its entries written', 3],
+  ['with its entries committed', 4],
+  ['with next_seqnum published', 5],
+  ['with next_index published, before it replies', 6],
 ] as const;
+const COMMITTED = 4;
 
-/** Between the two words of the header a check says so, and that the next append mends it. */
+/** Until next_index follows, a check says so, and that the next append mends it. */
 function codesAfter(stores: number): string[] {
-  return stores === 2 ? ['NEXT_SEQNUM'] : [];
+  return { 4: ['NEXT_INDEX'], 5: ['NEXT_SEQNUM', 'NEXT_INDEX'] }[stores] ?? [];
 }
 
 describe('a controller process that is killed', () => {
@@ -58,7 +63,7 @@ describe('a controller process that is killed', () => {
     expect(died).toMatch(/^UNAVAILABLE: /);
     expect(await dying.ended).toBe('SIGKILL');
     expect(fabric.check().problems.map(({ code }) => code)).toEqual(codesAfter(stores));
-    expect(fabric.contents().paths).toEqual(stores === 3 ? ['v/data'] : []);
+    expect(fabric.contents().paths).toEqual(stores >= COMMITTED ? ['v/data'] : []);
     const { controller } = (await fabric.controller()).client;
     const { volume } = await controller.createVolume(create('v'));
     expect(volume).toMatchObject({ volume_id: 'v', capacity_bytes: String(64 * MiB) });
@@ -72,7 +77,7 @@ describe('a controller process that is killed', () => {
     expectClean(fabric);
   });
 
-  test.each(DEATHS.slice(2))('in DeleteVolume %s: the retry leaves none', async (_, stores) => {
+  test.each(DEATHS.slice(3))('in DeleteVolume %s: the retry leaves none', async (_, stores) => {
     await using fabric = new Fabric(256 * MiB);
     {
       using pool = fabric.open();
@@ -85,7 +90,7 @@ describe('a controller process that is killed', () => {
     expect(died).toMatch(/^UNAVAILABLE: /);
     expect(await dying.ended).toBe('SIGKILL');
     expect(fabric.check().problems.map(({ code }) => code)).toEqual(codesAfter(stores));
-    expect(fabric.contents().paths).toEqual(stores === 3 ? [] : ['v/data']);
+    expect(fabric.contents().paths).toEqual(stores >= COMMITTED ? [] : ['v/data']);
     const { controller } = (await fabric.controller()).client;
     await controller.deleteVolume({ volume_id: 'v' });
     expect((await controller.listVolumes({})).entries).toEqual([]);
@@ -141,7 +146,7 @@ describe('64 concurrent CreateVolume calls', () => {
 
   test('make them when the controller dies in their midst and all are retried', async () => {
     await using fabric = new Fabric(GiB);
-    const first = await fabric.controller(3);
+    const first = await fabric.controller(COMMITTED + 2);
     const made = await Promise.allSettled([
       first.client.controller.createVolume(create('before')),
       createAll(first.client),
@@ -201,7 +206,7 @@ describe('a full log', () => {
     {
       using pool = fabric.open();
       const directory = { uid: 0, gid: 0, mode: 0o755 };
-      const entries = Array.from({ length: capacity - 3 }, (_, at) => {
+      const entries = Array.from({ length: capacity - RESERVED_ENTRIES - 3 }, (_, at) => {
         return { type: 'mkdir', path: `d${at}`, ...directory } as const;
       });
       await pool.append(() => ({ entries, result: undefined }));
@@ -212,7 +217,7 @@ describe('a full log', () => {
     const before = fabric.check();
     expect(await failure(controller.createVolume(create('more', small)))).toBe(
       `RESOURCE_EXHAUSTED: pool p: log: 2 more entries do not fit, 1 of ${capacity} are free; ` +
-        'make the pool anew with a longer log (mkfs --log-size)',
+        'delete volumes, or make the pool anew with a longer log (mkfs --log-size)',
     );
     expect((await controller.getCapacity({})).available_capacity).toBe('0');
     expect(await controller.createVolume(create('last', small))).toMatchObject({
