@@ -41,7 +41,7 @@ function read(directory, count) {
   for (let first = 0; ; ) {
     let inCall = 0;
     for (const node of directory.childrenFrom(first)) {
-      first = node.entryIndex + 1;
+      first = node.ino + 1;
       seen++;
       if (++inCall === 100) break;
     }

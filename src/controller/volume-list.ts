@@ -13,11 +13,11 @@ export interface VolumePage {
   readonly nextToken: string;
 }
 
-/** A place in the order of volumes: pools as configured, then log order within a pool. */
-interface LogPlace {
+/** A place in the order of volumes: pools as configured, then by inode number within a pool. */
+interface PoolPlace {
   readonly pool: VolumePool;
-  /** Index of the log entry of the first directory to list. */
-  readonly entryIndex: number;
+  /** Of the first directory to list. */
+  readonly ino: number;
 }
 
 /** Behind all pools: the static handle to go on with, in alphabetical order. */
@@ -26,10 +26,11 @@ interface StaticPlace {
 }
 
 /**
- * One page of all volumes, at most `maxEntries` (0: no wish). The order is that of the logs, which
- * only grow: a volume made or deleted between two pages neither moves nor repeats any other. Then
- * come those of static handles, sorted. BUSY (ABORTED, as the specification wants) for a token that
- * is not ours: start again without one.
+ * One page of all volumes, at most `maxEntries` (0: no wish). The order is that of the directories'
+ * inode numbers, which nothing changes: a volume made or deleted between two pages neither moves
+ * nor repeats any other, nor does a compaction of the log. Then come those of static handles,
+ * sorted. BUSY (ABORTED, as the specification wants) for a token that is not ours: start again
+ * without one.
  */
 export function listVolumes(
   pools: readonly VolumePool[],
@@ -46,14 +47,14 @@ export function listVolumes(
   for (const pool of handle === '' ? pools.slice(seen.length) : []) {
     pool.follow();
     const { root } = pool.replica.namespace;
-    for (const node of root.childrenFrom(pool === first?.pool ? first.entryIndex : 0)) {
+    for (const node of root.childrenFrom(pool === first?.pool ? first.ino : 0)) {
       if (node.kind !== 'directory' || !isVolumeId(node.name)) continue;
       // Of two pools with the same volume id, the first is the one that every call means.
       if (seen.some((other) => other.replica.namespace.lookup(node.name))) continue;
       const volume = volumeIn(pool, node);
       if (volume === undefined) continue;
       if (volumes.length === wanted) {
-        return { volumes, nextToken: encodeToken(`${pool.fsUuid}/${node.entryIndex}`) };
+        return { volumes, nextToken: encodeToken(`${pool.fsUuid}/${node.ino}`) };
       }
       volumes.push(volume);
     }
@@ -70,18 +71,18 @@ function encodeToken(text: string): string {
   return Buffer.from(text).toString('base64url');
 }
 
-function decodeToken(pools: readonly VolumePool[], token: string): LogPlace | StaticPlace {
+function decodeToken(pools: readonly VolumePool[], token: string): PoolPlace | StaticPlace {
   const text = Buffer.from(token, 'base64url').toString('utf8');
   const handle = text.slice(1);
   if (text.startsWith('=') && parseStaticHandle(handle) !== undefined) return { handle };
-  const [, fsUuid, index] = /^([0-9a-f-]{36})\/(\d{1,15})$/.exec(text) ?? [];
+  const [, fsUuid, ino] = /^([0-9a-f-]{36})\/(\d{1,16})$/.exec(text) ?? [];
   const pool = pools.find((one) => one.fsUuid === fsUuid);
-  if (pool === undefined || index === undefined) {
+  if (pool === undefined || ino === undefined) {
     throw new Fault(
       'BUSY',
       `starting_token: found "${token}", expected the next_token of an earlier page; list again ` +
         'from the start',
     );
   }
-  return { pool, entryIndex: Number(index) };
+  return { pool, ino: Number(ino) };
 }

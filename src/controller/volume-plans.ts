@@ -124,7 +124,7 @@ function allocate(pool: VolumePool, replica: Replica, wanted: NewVolume, sizeByt
 }
 
 function* depthFirstNodes(directory: DirectoryNode): Generator<Node> {
-  for (const child of directory.childrenFrom(0)) {
+  for (const child of directory.children()) {
     if (child.kind === 'directory') yield* depthFirstNodes(child);
     else yield child;
   }

@@ -48,7 +48,7 @@ export function staticVolumeOf(pool: VolumePool, id: string, path: string): Volu
 
 function sizeBelow(directory: DirectoryNode): number {
   let bytes = 0;
-  for (const node of directory.childrenFrom(0)) {
+  for (const node of directory.children()) {
     bytes += node.kind === 'file' ? node.sizeBytes : sizeBelow(node);
   }
   return bytes;
@@ -56,6 +56,6 @@ function sizeBelow(directory: DirectoryNode): number {
 
 /** The files of a directory, in log order. */
 export function filesIn(directory: DirectoryNode): FileNode[] {
-  const children = [...directory.childrenFrom(0)];
+  const children = [...directory.children()];
   return children.filter((node): node is FileNode => node.kind === 'file');
 }

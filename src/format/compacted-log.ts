@@ -1,4 +1,4 @@
-import type { NewEntry } from './log-entry.ts';
+import { type NewEntry, PATH_MAX_BYTES } from './log-entry.ts';
 import { type DirectoryNode, type FileNode, type Node, ROOT_INO } from './namespace.ts';
 import type { DeadFile, Replica } from './replica.ts';
 
@@ -8,10 +8,15 @@ const VOLUME_BYTES_MAX = 48;
 
 /**
  * What a deleted file is called in a log that was compacted while its memory was in quarantine: its
- * own directory may be gone. Gives the volume it was of, and something that no other has.
+ * own directory may be gone. Gives the path that it had, and something that no other has: `v/data`
+ * becomes `+v+data+<inode number>`. Of a path that is too long for that, or that has the mark in
+ * it, only the volume is left: `+v+<inode number>`.
  */
 function quarantinedPath({ path, ino }: FileNode): string {
-  if (path.startsWith(MARK)) return path;
+  if (isQuarantined(path, ino)) return path;
+  const whole = `${MARK}${path.replaceAll('/', MARK)}${MARK}${ino.toString(36)}`;
+  const isWhole = path.includes('/') && !path.includes(MARK);
+  if (isWhole && Buffer.byteLength(whole) <= PATH_MAX_BYTES) return whole;
   const volume = Buffer.from(volumeOfPath(path)).subarray(0, VOLUME_BYTES_MAX).toString();
   return `${MARK}${volume}${MARK}${ino.toString(36)}`;
 }
@@ -20,6 +25,17 @@ function quarantinedPath({ path, ino }: FileNode): string {
 export function volumeOfPath(path: string): string {
   if (path.startsWith(MARK)) return path.split(MARK)[1] ?? '';
   return path.split('/', 1)[0] ?? '';
+}
+
+function isQuarantined(path: string, ino: number): boolean {
+  return path.startsWith(MARK) && path.endsWith(`${MARK}${ino.toString(36)}`);
+}
+
+/** The path that a file in quarantine had, where its name says so; of any other node, its own. */
+export function formerPath({ path, ino }: Node): string | undefined {
+  if (!isQuarantined(path, ino)) return path;
+  const names = path.split(MARK).slice(1, -1);
+  return names.length > 1 ? names.join('/') : undefined;
 }
 
 /**
@@ -48,7 +64,7 @@ export function compactedLog(replica: Replica, isKept: (dead: DeadFile) => boole
 function inLogOrder(root: DirectoryNode): Node[] {
   const nodes: Node[] = [];
   const walk = (directory: DirectoryNode): void => {
-    for (const child of directory.childrenFrom(0)) {
+    for (const child of directory.children()) {
       nodes.push(child);
       if (child.kind === 'directory') walk(child);
     }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Fault } from '../base/errors.ts';
 import type { Extent, Fmap } from './extents.ts';
-import { PATH_MAX_BYTES } from './log-entry.ts';
+import { pathProblem } from './path-rules.ts';
 
 /**
  * Inode numbers are a function of the log (architecture.md, idea 3): every server of a pool, and
@@ -22,9 +22,6 @@ export const DEVICE_BYTES_MAX = UNITS_PER_DEVICE * INO_UNIT_BYTES;
 
 /** The bits of a mode that an entry may set: those of chmod(2). */
 const PERMISSIONS = 0o7777;
-
-/** The pool's own directory on a mount; no entry may take its name. */
-const RESERVED_NAME = '.meta';
 
 /** What a pool's files mostly have in common: neighbours in the log share one object. */
 interface Access {
@@ -98,11 +95,7 @@ export class FileNode {
   }
 }
 
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number;
-}
+type Owner = Omit<Access, 'flags'>;
 
 interface FileFacts extends Access {
   readonly sizeBytes: number;
@@ -119,8 +112,8 @@ export class DirectoryNode {
   readonly gid: number;
   readonly mode: number;
   readonly #byName = new Map<string, Node>();
-  /** In log order, from the first reading on; with children that are gone, until they are many. */
-  #inOrder: Node[] | undefined;
+  /** By `ino`, from the first reading on; with children that are gone, until they are many. */
+  #byIno: Node[] | undefined;
 
   constructor(
     ino: number,
@@ -154,17 +147,19 @@ export class DirectoryNode {
     return this.#byName.get(name);
   }
 
-  /** Children whose log index is at least `first`, in log order. */
+  /** All children in log order, which is that in which a Map's names came. */
+  children(): Iterable<Node> {
+    return this.#byName.values();
+  }
+
+  /**
+   * Children whose inode number is at least `first`, in the order of these: for a listing that goes
+   * on later. Log indices are others once the log was rewritten; inode numbers stay.
+   */
   *childrenFrom(first: number): Iterable<Node> {
-    this.#inOrder ??= [...this.#byName.values()];
-    const order = this.#inOrder;
-    let low = 0;
-    for (let high = order.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if ((order[middle]?.entryIndex ?? 0) < first) low = middle + 1;
-      else high = middle;
-    }
-    for (let at = low; at < order.length; at++) {
+    this.#byIno ??= [...this.#byName.values()].sort((a, b) => a.ino - b.ino);
+    const order = this.#byIno;
+    for (let at = firstFrom(order, first); at < order.length; at++) {
       const child = order[at];
       if (child !== undefined && this.#byName.get(child.name) === child) yield child;
     }
@@ -173,15 +168,27 @@ export class DirectoryNode {
   /** For the Namespace: it has checked that the name is free. */
   add(node: Node): void {
     this.#byName.set(node.name, node);
-    this.#inOrder?.push(node);
+    const order = this.#byIno;
+    order?.splice(firstFrom(order, node.ino), 0, node);
   }
 
   remove(node: Node): void {
     this.#byName.delete(node.name);
-    const gone = (this.#inOrder?.length ?? 0) - this.#byName.size;
-    // Made anew by the next reading: the map, too, is in the order in which names came.
-    if (gone > this.#byName.size + 16) this.#inOrder = undefined;
+    const gone = (this.#byIno?.length ?? 0) - this.#byName.size;
+    // Made anew by the next reading.
+    if (gone > this.#byName.size + 16) this.#byIno = undefined;
   }
+}
+
+/** Where in the order of inode numbers those begin that are at least `ino`. */
+function firstFrom(order: readonly Node[], ino: number): number {
+  let low = 0;
+  for (let high = order.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if ((order[middle]?.ino ?? 0) < ino) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 export type Node = FileNode | DirectoryNode;
@@ -323,10 +330,17 @@ export class Namespace {
   }
 
   #directoryIno(path: string): number {
-    let hash = pathHash(path);
-    while (this.#directories.has(FIRST_DIRECTORY_INO + hash)) hash = (hash + 1) % HASH_SPAN;
-    return FIRST_DIRECTORY_INO + hash;
+    let ino = directoryIno(path);
+    while (this.#directories.has(ino)) {
+      ino = FIRST_DIRECTORY_INO + ((ino + 1 - FIRST_DIRECTORY_INO) % HASH_SPAN);
+    }
+    return ino;
   }
+}
+
+/** The number of a directory at that path, unless another path's hash is the same. */
+export function directoryIno(path: string): number {
+  return path === '' ? ROOT_INO : FIRST_DIRECTORY_INO + pathHash(path);
 }
 
 /** 51 bits of the path's SHA-256. */
@@ -349,31 +363,6 @@ function extentStart(ino: number): { devindex: number; offset: number } {
   const units = ino - FIRST_FILE_INO;
   const devindex = Math.floor(units / UNITS_PER_DEVICE);
   return { devindex, offset: (units - devindex * UNITS_PER_DEVICE) * INO_UNIT_BYTES };
-}
-
-/**
- * Names of letters, digits and `_-.`, none with a dot first: the paths that there are. One look
- * says that they are right; the questions one by one took an eighth of a replay's time.
- */
-const PLAIN_PATH = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/;
-
-/** What is wrong with a path as a log's, or undefined. Paths are relative to the pool's root. */
-function pathProblem(path: string): string | undefined {
-  if (path.length <= PATH_MAX_BYTES && PLAIN_PATH.test(path)) return undefined;
-  const length = Buffer.byteLength(path);
-  if (length === 0 || length > PATH_MAX_BYTES) {
-    return `has ${length} bytes, expected 1 to ${PATH_MAX_BYTES}`;
-  }
-  if (path.includes('\0')) return 'holds a NUL';
-  if (path.startsWith('/')) return 'is absolute, expected one relative to the pool';
-  if (path === RESERVED_NAME || path.startsWith(`${RESERVED_NAME}/`)) {
-    return `${RESERVED_NAME} is reserved for the pool's own files`;
-  }
-  for (const name of path.split('/')) {
-    if (name === '') return 'has an empty component';
-    if (name === '.' || name === '..') return `has the component "${name}"`;
-  }
-  return undefined;
 }
 
 function pathOf(node: Node): string {

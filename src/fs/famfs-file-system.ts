@@ -1,7 +1,13 @@
 import { messageOf } from '../base/errors.ts';
 import { resolve } from '../format/extents.ts';
 import { FLAG_ALL_HOSTS_RO, PATH_MAX_BYTES } from '../format/log-entry.ts';
-import { type DirectoryNode, type FileNode, type Node, ROOT_INO } from '../format/namespace.ts';
+import {
+  type DirectoryNode,
+  type FileNode,
+  Namespace,
+  type Node,
+  ROOT_INO,
+} from '../format/namespace.ts';
 import {
   EFBIG,
   EINVAL,
@@ -41,15 +47,18 @@ import {
 import { attributeNames, attributeValue } from './extended-attributes.ts';
 import { META_OPEN_FLAGS, MetaFiles } from './meta-files.ts';
 import { type ReferenceReport, type Resolve, reportReferences } from './reference-report.ts';
-import { NONE, References } from './references.ts';
+import { References } from './references.ts';
+import { RemovedNodes } from './removed-nodes.ts';
 
 const O_ACCMODE = 3;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-/** Cookies of `.` and `..`; a child's is its log index plus CHILD_COOKIE: the log orders them. */
+/**
+ * Cookies of `.` and `..`; a child's is its inode number, 16 or more, and the listing is in that
+ * order: a listing goes on in a log that was rewritten, and with another server.
+ */
 const DOT_COOKIE = 1;
 const DOTDOT_COOKIE = 2;
-const CHILD_COOKIE = 3;
 
 export interface FamfsOptions extends Omit<PoolOptions, 'onRemove'> {
   /** What the kernel of this mount turned out to be. Default `buffered`. */
@@ -92,7 +101,7 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly entryValidSeconds = ENTRY_VALID_SECONDS;
   readonly attrValidSeconds = ATTR_VALID_SECONDS;
   readonly pool: Pool;
-  readonly #removed = new Map<number, Node>();
+  readonly #removed: RemovedNodes;
   readonly dataPath: DataPath;
   readonly references: References;
   readonly #meta: MetaFiles | undefined;
@@ -103,29 +112,17 @@ export class FamfsFileSystem implements Operations, Disposable {
   constructor(options: FamfsOptions) {
     this.#onError = options.onError;
     this.references = options.references ?? new References();
-    this.references.onUnused((ino) => this.#removed.delete(ino));
+    this.#removed = new RemovedNodes(this.references, options.onRemoved ?? (() => {}));
     this.#daxdevPath = options.daxdevPath ?? ((devindex) => this.pool.pathOf(devindex));
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
-    const onRemoved = options.onRemoved ?? (() => {});
-    let isOpen = false;
-    const onRemove = (node: Node) => {
-      if (this.references.of(node.ino) === NONE) return;
-      this.#removed.set(node.ino, node);
-      if (isOpen) onRemoved(node.parent?.ino ?? ROOT_INO, node.name);
-    };
-    const poolOptions = { ...options, onRemove };
+    const poolOptions = { ...options, onRemove: (node: Node) => this.#removed.add(node) };
     this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
-    isOpen = true;
-    // The server before this one may have died before it could tell. A name that is taken again
-    // stays: what the kernel has under it may be the new file.
-    for (const { parent, name } of this.#removed.values()) {
-      if (parent?.child(name) === undefined) onRemoved(parent?.ino ?? ROOT_INO, name);
-    }
+    this.#removed.opened(this.pool.replica.namespace);
     if (this.dataPath.devices !== 'none') {
       const others = (options.secondaries ?? []).map((_, at) => at + 1);
       const secondaries = others.filter((devindex) => this.pool.pathOf(devindex) !== undefined);
-      const { root } = this.pool.replica.namespace;
-      this.#meta = new MetaFiles(root, options.metaGid ?? 0, secondaries);
+      // Of a root of its own: that of a log which was rewritten since would keep all below it.
+      this.#meta = new MetaFiles(new Namespace().root, options.metaGid ?? 0, secondaries);
       this.#meta.showLog(this.pool.superblock.logLengthBytes);
     }
   }
@@ -226,8 +223,8 @@ export class FamfsFileSystem implements Operations, Disposable {
     if (cookie < DOT_COOKIE && !emit('.', attrOf(node), DOT_COOKIE)) return 0;
     const parent = node.parent ?? node;
     if (cookie < DOTDOT_COOKIE && !emit('..', attrOf(parent), DOTDOT_COOKIE)) return 0;
-    for (const child of node.childrenFrom(Math.max(0, cookie - CHILD_COOKIE + 1))) {
-      if (!emit(child.name, attrOf(child), child.entryIndex + CHILD_COOKIE)) break;
+    for (const child of node.childrenFrom(cookie + 1)) {
+      if (!emit(child.name, attrOf(child), child.ino)) break;
     }
     return 0;
   }
@@ -375,6 +372,5 @@ export class FamfsFileSystem implements Operations, Disposable {
 
 function* withDescendants(node: Node): Iterable<Node> {
   yield node;
-  if (node.kind === 'directory')
-    for (const child of node.childrenFrom(0)) yield* withDescendants(child);
+  if (node.kind === 'directory') for (const child of node.children()) yield* withDescendants(child);
 }

@@ -102,7 +102,7 @@ function sizeOf({ sizeBytes }: { readonly sizeBytes: number }): number | null {
 }
 
 function* walk(directory: DirectoryNode): Iterable<Node> {
-  for (const node of directory.childrenFrom(0)) {
+  for (const node of directory.children()) {
     yield node;
     if (node.kind === 'directory') yield* walk(node);
   }

@@ -2,6 +2,7 @@ import { expect } from '@jest/globals';
 import type { VolumePool } from '../../src/controller/volume-pool.ts';
 import type { Replica } from '../../src/format/replica.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
+import type { Compaction } from '../../src/pool/log-owner.ts';
 import type { LogWriter, Plan } from '../../src/pool/log-writer.ts';
 import { mkfs } from '../../src/pool/mkfs.ts';
 import { HeapMemory } from '../support/heap-memory.ts';
@@ -51,6 +52,10 @@ export class MemoryPool implements VolumePool {
 
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {
     return this.#writer.append(plan);
+  }
+
+  compact(): Promise<Compaction> {
+    return this.#writer.compact();
   }
 
   paths(): string[] {

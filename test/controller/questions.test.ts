@@ -9,7 +9,7 @@ type Controller = Client<'Controller'>;
 
 async function page(controller: Controller, max_entries: number, starting_token = '') {
   const { entries, next_token } = await controller.listVolumes({ max_entries, starting_token });
-  return { ids: entries.map((entry) => entry.volume?.volume_id), next_token };
+  return { ids: entries.map((entry) => entry.volume?.volume_id ?? ''), next_token };
 }
 
 describe('ListVolumes', () => {
@@ -43,7 +43,13 @@ describe('ListVolumes', () => {
     const first = await page(harness.controller, 2);
     const second = await page(harness.controller, 2, first.next_token);
     const third = await page(harness.controller, 2, second.next_token);
-    expect([first.ids, second.ids, third.ids]).toEqual([['v1', 'v3'], ['v5', 'v2'], ['v4']]);
+    // Pool by pool; within one by the inode numbers, which the names give.
+    expect([first.ids, second.ids, third.ids].map(({ length }) => length)).toEqual([2, 2, 1]);
+    const ids = [...first.ids, ...second.ids, ...third.ids];
+    expect([ids.slice(0, 3).sort(), ids.slice(3).sort()]).toEqual([
+      ['v1', 'v3', 'v5'],
+      ['v2', 'v4'],
+    ]);
     expect(third.next_token).toBe('');
   });
 
@@ -51,12 +57,31 @@ describe('ListVolumes', () => {
     await using harness = await controllerOf();
     const { controller } = harness;
     for (const name of ['v1', 'v2', 'v3', 'v4']) await controller.createVolume(create(name));
+    const { ids: all } = await page(controller, 0);
+    expect([...all].sort()).toEqual(['v1', 'v2', 'v3', 'v4']);
     const first = await page(controller, 2);
-    expect(first.ids).toEqual(['v1', 'v2']);
-    // The listed ones, the one that the token stands at, and a new one.
-    for (const volume_id of ['v1', 'v2', 'v3']) await controller.deleteVolume({ volume_id });
-    await controller.createVolume(create('v5'));
-    expect((await page(controller, 2, first.next_token)).ids).toEqual(['v4', 'v5']);
+    expect(first.ids).toEqual(all.slice(0, 2));
+    // The listed ones, the one that the token stands at, and new ones on both sides of it.
+    for (const volume_id of all.slice(0, 3)) await controller.deleteVolume({ volume_id });
+    for (const name of ['v5', 'v6', 'v7', 'v8']) await controller.createVolume(create(name));
+    const { ids: rest } = await page(controller, 2, first.next_token);
+    expect(rest).toContain(all[3]);
+    expect(new Set(rest).size).toBe(rest.length);
+    expect(rest.filter((id) => first.ids.includes(id))).toEqual([]);
+  });
+
+  test('goes on where it stopped when the log was compacted between pages', async () => {
+    await using harness = await controllerOf();
+    const { controller, pool } = harness;
+    for (let at = 0; at < 20; at++) await controller.createVolume(create(`gone-${at}`));
+    const kept = Array.from({ length: 20 }, (_, at) => `kept-${at}`);
+    for (const name of kept) await controller.createVolume(create(name));
+    const first = await page(controller, 20);
+    for (let at = 0; at < 20; at++) await controller.deleteVolume({ volume_id: `gone-${at}` });
+    await pool.compact();
+    const second = await page(controller, 0, first.next_token);
+    const seen = [...first.ids, ...second.ids].filter((id) => id.startsWith('kept'));
+    expect(seen.sort()).toEqual([...kept].sort());
   });
 
   test('shows only volumes: no empty directory, hidden one, or file', async () => {

@@ -98,7 +98,7 @@ function namedParts(log: readonly NewEntry[], replica: Replica): Uint8Array[] {
 }
 
 function nodesOf(directory: DirectoryNode): Node[] {
-  return [...directory.childrenFrom(0)].flatMap((node) =>
+  return [...directory.children()].flatMap((node) =>
     node.kind === 'directory' ? [node, ...nodesOf(node)] : [node],
   );
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Fault } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
 import type { Fmap } from '../../src/format/extents.ts';
-import { type DirectoryNode, Namespace } from '../../src/format/namespace.ts';
+import { type DirectoryNode, Namespace, type Node } from '../../src/format/namespace.ts';
 
 const OWNER = { uid: 10, gid: 20, mode: 0o750 };
 
@@ -132,22 +132,30 @@ describe('a path', () => {
 });
 
 describe('a directory', () => {
-  test('lists its children in log order, from any of them on, whatever came and went', () => {
-    const action = fc.record({ name: fc.nat(30), from: fc.nat(80), isListed: fc.boolean() });
+  test('lists its children in log order, or by inode number from any of them on', () => {
+    const kinds = { isListed: fc.boolean(), isDirectory: fc.boolean() };
+    const action = fc.record({ name: fc.nat(30), from: fc.nat(2 ** 31), ...kinds });
     fc.assert(
       fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
         const namespace = new Namespace();
         const directory = make(namespace, 'd', 0) as DirectoryNode;
-        const living = new Map<string, number>();
-        actions.forEach(({ name: number, from, isListed }, at) => {
-          const name = `file-${number}`;
-          const node = directory.child(name);
+        const living = new Map<string, Node>();
+        actions.forEach(({ name: number, from, isListed, isDirectory }, at) => {
+          const name = `child-${number}`;
+          const node = living.get(name);
           living.delete(name);
+          // Each file in a place of its own, up and down; a directory has its number by its name.
+          const fmap = isDirectory ? undefined : simple(((at * 53) % 81) * MiB);
           if (node !== undefined) namespace.remove(node);
-          else living.set(name, make(namespace, `d/${name}`, at + 1, simple(at * MiB)).entryIndex);
+          else living.set(name, make(namespace, `d/${name}`, at + 1, fmap));
           if (!isListed) return;
-          const listed = [...directory.childrenFrom(from)].map((child) => child.name);
-          expect(listed).toEqual([...living].filter(([, index]) => index >= from).map(([n]) => n));
+          const namesOf = (nodes: Iterable<Node>) => [...nodes].map((child) => child.name);
+          expect(namesOf(directory.children())).toEqual([...living.keys()]);
+          const expected = [...living.values()].sort((a, b) => a.ino - b.ino);
+          const first = expected[from % (expected.length + 1)]?.ino ?? from % 25_000;
+          expect(namesOf(directory.childrenFrom(first))).toEqual(
+            namesOf(expected.filter(({ ino }) => ino >= first)),
+          );
         });
       }),
     );

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { GiB, TiB } from '../../src/base/numbers.ts';
 import type { NewEntry } from '../../src/format/log-entry.ts';
-import { type DirectoryNode, Namespace } from '../../src/format/namespace.ts';
+import { type DirectoryNode, Namespace, type Node } from '../../src/format/namespace.ts';
 import type { Replica } from '../../src/format/replica.ts';
 import { caught } from '../support/caught.ts';
 import { DATA, daxdev, file, fileAt, mkdir, remove, replicaOf, UNIT } from './entries.ts';
@@ -20,7 +20,7 @@ function hashedIno(path: string): number {
 function inosOf(replica: Replica): Record<string, number> {
   const inos: Record<string, number> = {};
   const visit = (directory: DirectoryNode): void => {
-    for (const node of directory.childrenFrom(0)) {
+    for (const node of directory.children()) {
       inos[node.path] = node.ino;
       if (node.kind === 'directory') visit(node);
     }
@@ -175,20 +175,22 @@ describe('namespace', () => {
     expect([fileCount, directoryCount]).toEqual([0, 0]);
   });
 
-  test('lists a directory in log order from any index on, while others come and go', () => {
+  test('lists a directory in log order, or from any inode number on, as others come and go', () => {
     const entries: NewEntry[] = [mkdir('d')];
-    for (let at = 1; at <= 100; at++) entries.push(file(`d/${at}`, at));
+    for (let at = 1; at <= 100; at++) entries.push(file(`d/${at}`, 300 - at));
     for (let at = 1; at <= 100; at++) if (at % 10 > 0) entries.push(remove(`d/${at}`, at));
-    entries.push(file('d/1', 200), file('d/new', 201)); // entries 191 and 192
+    entries.push(file('d/1', 100), file('d/new', 101)); // entries 191 and 192
     const { namespace } = replicaOf(entries);
     const d = namespace.lookup('d') as DirectoryNode;
-    const namesFrom = (first: number) => [...d.childrenFrom(first)].map(({ name }) => name);
     const tens = ['10', '20', '30', '40', '50', '60', '70', '80', '90', '100'];
-    expect(namesFrom(0)).toEqual([...tens, '1', 'new']);
-    expect(namesFrom(50)).toEqual([...tens.slice(4), '1', 'new']);
-    expect(namesFrom(51)).toEqual([...tens.slice(5), '1', 'new']);
-    expect(namesFrom(192)).toEqual(['new']);
-    expect(namesFrom(193)).toEqual([]);
+    expect([...d.children()].map(({ name }) => name)).toEqual([...tens, '1', 'new']);
+    const namesFrom = (first: number) => [...d.childrenFrom(first)].map(({ name }) => name);
+    const byPlace = ['1', 'new', ...tens.reverse()];
+    expect(namesFrom(0)).toEqual(byPlace);
+    const { ino } = d.child('60') as Node;
+    expect(namesFrom(ino)).toEqual(byPlace.slice(byPlace.indexOf('60')));
+    expect(namesFrom(ino + 1)).toEqual(byPlace.slice(byPlace.indexOf('60') + 1));
+    expect(namesFrom((d.child('10') as Node).ino + 1)).toEqual([]);
     expect(d.childCount).toBe(12);
     expect(d.child('1')).toMatchObject({ entryIndex: 191 });
   });
@@ -196,7 +198,7 @@ describe('namespace', () => {
   test('lists a name once that was deleted and is there again', () => {
     const log = [file('a', 0), file('b', 1), remove('a', 0), file('a', 2)];
     const { root } = replicaOf(log).namespace;
-    const listed = [...root.childrenFrom(0)].map(({ name, entryIndex }) => [name, entryIndex]);
+    const listed = [...root.children()].map(({ name, entryIndex }) => [name, entryIndex]);
     expect(listed).toEqual([
       ['b', 1],
       ['a', 3],

@@ -10,7 +10,7 @@ import { foreseen, must, mustEqual, type Tally } from './tally.ts';
 export function nodesOf(replica: Replica): Node[] {
   const nodes: Node[] = [];
   const walk = (directory: DirectoryNode) => {
-    for (const child of directory.childrenFrom(0)) {
+    for (const child of directory.children()) {
       nodes.push(child);
       if (child.kind === 'directory') walk(child);
     }

@@ -50,7 +50,7 @@ export function factsOf(replica: Replica): string {
     `${position}: ${space.freeBytes} free, ${extentsText(replica.deadExtents())} dead`,
   ];
   const walk = (directory: DirectoryNode): void => {
-    for (const node of directory.childrenFrom(0)) {
+    for (const node of directory.children()) {
       const { kind, ino, entryIndex, name, uid, gid, mode } = node;
       lines.push(`${entryIndex} ${kind} ${name} in ${directory.ino}: ${ino} ${uid} ${gid} ${mode}`);
       if (node.kind === 'directory') walk(node);

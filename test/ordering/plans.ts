@@ -60,12 +60,12 @@ function fileEntry(replica: Replica, path: string, pick: number): NewEntry {
 /** Directories that are not deep: paths are short in the format. */
 function directoriesOf(replica: Replica): DirectoryNode[] {
   const { root } = replica.namespace;
-  const below = [...root.childrenFrom(0)].filter((node) => node.kind === 'directory');
+  const below = [...root.children()].filter((node) => node.kind === 'directory');
   return [root, ...below];
 }
 
 function removable(directory: DirectoryNode): Node[] {
-  return [...directory.childrenFrom(0)].flatMap((node) =>
+  return [...directory.children()].flatMap((node) =>
     node.kind === 'file' || node.childCount === 0 ? [node] : removable(node),
   );
 }

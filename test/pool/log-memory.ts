@@ -135,7 +135,7 @@ export class LogMemory implements SharedMemory {
     const paths: string[] = [];
     const { root } = new LogFollower(this).replica.namespace;
     for (const stack = [root]; stack.length > 0; ) {
-      for (const node of stack.pop()?.childrenFrom(0) ?? []) {
+      for (const node of stack.pop()?.children() ?? []) {
         paths.push(node.path);
         if (node.kind === 'directory') stack.push(node);
       }

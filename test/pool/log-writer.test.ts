@@ -82,7 +82,7 @@ function volume(name: string): (replica: Replica) => Plan<number> {
 /** Names in the root of the pool as a host sees them that opens it now, in log order. */
 function namesIn(memory: HeapMemory): string[] {
   const { replica } = new LogFollower(memory.reopened());
-  return [...replica.namespace.root.childrenFrom(0)].map(({ name }) => name);
+  return [...replica.namespace.root.children()].map(({ name }) => name);
 }
 
 describe('log writer', () => {

@@ -37,7 +37,7 @@ function nodesOf(replica: Replica): Node[] {
   const nodes: Node[] = [];
   const { root } = replica.namespace;
   for (const stack = [root]; stack.length > 0; ) {
-    for (const node of stack.pop()?.childrenFrom(0) ?? []) {
+    for (const node of stack.pop()?.children() ?? []) {
       nodes.push(node);
       if (node.kind === 'directory') stack.push(node);
     }

@@ -51,7 +51,7 @@ function* listed(node: Node, recursive: boolean): Iterable<Node> {
     yield node;
     return;
   }
-  for (const child of node.childrenFrom(0)) {
+  for (const child of node.children()) {
     yield child;
     if (recursive && child.kind === 'directory') yield* listed(child, true);
   }

@@ -52,6 +52,6 @@ async function runRm(device: string, given: string, options: RmArguments): Promi
 
 /** DELETE entries, what is inside a directory before the directory itself. */
 function* deletions(node: Node): Iterable<NewEntry & { type: 'delete' }> {
-  if (node.kind === 'directory') for (const child of node.childrenFrom(0)) yield* deletions(child);
+  if (node.kind === 'directory') for (const child of node.children()) yield* deletions(child);
   yield { type: 'delete', targetIndex: node.entryIndex, path: node.path };
 }
