@@ -21,6 +21,7 @@ const COMMANDS = new Map<string, () => Promise<Command | Command[]>>([
   ['create', async () => (await import('./cli/tools/create.ts')).createCommand()],
   ['rm', async () => (await import('./cli/tools/rm.ts')).rmCommand()],
   ['compact', async () => (await import('./cli/tools/compact.ts')).compactCommand()],
+  ['quarantine', async () => (await import('./cli/tools/quarantine.ts')).quarantineCommand()],
   ['check', async () => (await import('./cli/tools/check.ts')).checkCommand()],
   ['map', async () => (await import('./cli/tools/map.ts')).mapCommand()],
   ['devadd', async () => (await import('./cli/tools/devadd.ts')).devaddCommand()],

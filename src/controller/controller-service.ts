@@ -63,8 +63,8 @@ function changes(options: ControllerServiceOptions): Handlers<'Controller'> {
         }
         throw error;
       });
-      const { id, pool, fsUuid, sizeBytes, logPosition } = volume;
-      const context = { pool, fsUuid, path: id, logPosition, dataPath };
+      const { id, pool, fsUuid, sizeBytes, logPosition, logGeneration } = volume;
+      const context = { pool, fsUuid, path: id, logPosition, logGeneration, dataPath };
       return {
         volume: {
           volume_id: id,

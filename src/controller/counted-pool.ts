@@ -1,4 +1,5 @@
 import type { Replica } from '../format/replica.ts';
+import type { Compaction } from '../pool/log-owner.ts';
 import type { Plan } from '../pool/log-writer.ts';
 import type { VolumePool } from './volume-pool.ts';
 
@@ -23,12 +24,24 @@ export class CountedPool implements VolumePool {
     return this.#pool.replica;
   }
 
+  get generation(): number {
+    return this.#pool.generation;
+  }
+
+  get isSettled(): boolean {
+    return this.#pool.isSettled;
+  }
+
   get appendedEntries(): number {
     return this.#appendedEntries;
   }
 
   follow(): number {
     return this.#pool.follow();
+  }
+
+  compact(): Promise<Compaction> {
+    return this.#pool.compact();
   }
 
   async append<T>(plan: (replica: Replica) => Plan<T>): Promise<T> {

@@ -69,6 +69,17 @@ export class ClusterEvents implements Announcements {
     });
   }
 
+  quarantineOverridden(pool: string, node: string): void {
+    this.#options.recorder.warn({
+      reason: 'QuarantineOverridden',
+      key: `${pool} for ${node}`,
+      message:
+        `node ${node} counts as gone, since the annotation famfs.io/gone-nodes says so: memory ` +
+        'of deleted files that it may still have mapped is used again',
+      about: () => this.#pool(pool),
+    });
+  }
+
   /** On the pool; the node's own plugin says it on the node. */
   memoryError(pool: string, node: string, message: string): void {
     this.#options.recorder.warn({

@@ -14,10 +14,14 @@ import { type KubeObject, PATHS } from '../kubernetes/objects.ts';
 import { StatusWriter } from '../kubernetes/status-writer.ts';
 import type { ClusterEvents } from './kubernetes-events.ts';
 import { poolFacts, readable } from './pool-facts.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { VolumePool } from './volume-pool.ts';
 
 const LEAST_PAUSE_MS = 5_000;
 const REPEAT_MS = 10 * 60_000;
+/** What an object has room for, and people patience. */
+const QUARANTINE_VOLUMES_MAX = 50;
+const WAITS_MAX = 8;
 
 export interface ReportsOptions {
   readonly client: ApiClient;
@@ -25,6 +29,9 @@ export interface ReportsOptions {
   readonly pools: readonly VolumePool[];
   readonly nodes: Informer<FamfsNode>;
   readonly events: ClusterEvents;
+  readonly quarantine: Quarantine;
+  /** Nodes that count as gone for a pool since an operator says so. */
+  readonly goneNodes?: (pool: string) => readonly string[];
   readonly log: Logger;
   readonly now?: () => number;
 }
@@ -52,7 +59,7 @@ export class KubernetesReports {
     if (!nodes.isSynced) return;
     const known = [...nodes.items().values()];
     for (const pool of pools) {
-      const status = poolStatus(pool, known);
+      const status = this.#statusOf(pool, known);
       this.#tell(pool, status, known);
       await this.#try(`FamfsPool ${pool.name}`, () => this.#writers.get(pool)?.offer(status));
     }
@@ -60,6 +67,12 @@ export class KubernetesReports {
     for (const name of names) {
       await this.#try(`labels of node ${name}`, () => this.#label(name, nodes.items().get(name)));
     }
+  }
+
+  #statusOf(pool: VolumePool, nodes: readonly FamfsNode[]): FamfsPoolStatus {
+    const { quarantine, goneNodes = () => [] } = this.#options;
+    const gone = goneNodes(pool.name);
+    return { ...poolStatus(pool, nodes, quarantine), goneNodes: gone };
   }
 
   async #try(what: string, write: () => Promise<unknown> | undefined): Promise<void> {
@@ -137,17 +150,22 @@ export class KubernetesReports {
 }
 
 /** The status of a pool's FamfsPool object. Never throws: a pool that is unreadable says so. */
-export function poolStatus(pool: VolumePool, nodes: readonly FamfsNode[]): FamfsPoolStatus {
+export function poolStatus(
+  pool: VolumePool,
+  nodes: readonly FamfsNode[],
+  quarantine: Quarantine,
+): FamfsPoolStatus {
   const perNode = nodes
     .flatMap(({ metadata, status }) => {
       const found = status?.pools?.find(({ name }) => name === pool.name);
       if (found === undefined) return [];
-      const { dataPath, logPosition, healthy } = found;
+      const { dataPath, logPosition, logGeneration, healthy } = found;
       return [
         {
           name: metadata.name,
           ...(dataPath === undefined ? {} : { dataPath }),
           ...(logPosition === undefined ? {} : { logPosition }),
+          ...(logGeneration === undefined ? {} : { logGeneration }),
           healthy,
         },
       ];
@@ -157,9 +175,15 @@ export function poolStatus(pool: VolumePool, nodes: readonly FamfsNode[]): Famfs
   try {
     const facts = poolFacts(pool);
     const { name: _, condition, ...figures } = facts;
+    const volumes = quarantine.of(pool);
     return {
       ...figures,
       ...readable(facts),
+      quarantine: volumes.slice(0, QUARANTINE_VOLUMES_MAX).map(({ waitsFor, ...volume }) => ({
+        ...volume,
+        waitsFor: waitsFor.slice(0, WAITS_MAX).map(({ node, reason }) => ({ node, reason })),
+      })),
+      quarantinedVolumes: volumes.length,
       health: condition.abnormal ? 'Damaged' : 'Healthy',
       message: condition.abnormal ? condition.message : '',
       healthyNodes,

@@ -1,38 +1,32 @@
 import { formatSize } from '../base/numbers.ts';
+import { type Accounting, accountOf } from '../format/accounting.ts';
 import { type PoolCondition, poolCondition } from './pool-health.ts';
 import type { VolumePool } from './volume-pool.ts';
 
 /** A pool in figures, as its log says it; for metrics, the FamfsPool object and whoever looks. */
-export interface PoolFacts {
+export interface PoolFacts extends Accounting {
   readonly name: string;
   readonly fsUuid: string;
-  readonly capacityBytes: number;
   /** Files, and deleted ones whose memory is not free yet. */
   readonly usedBytes: number;
-  readonly quarantinedBytes: number;
-  readonly largestFreeBytes: number;
   readonly files: number;
   readonly logEntries: number;
-  readonly logCapacity: number;
+  readonly logGeneration: number;
   readonly condition: PoolCondition;
 }
 
 /** Follows the log first; throws what that throws. */
 export function poolFacts(pool: VolumePool): PoolFacts {
   pool.follow();
-  const { name, fsUuid, replica } = pool;
-  const { space, namespace, position, capacity } = replica;
-  const dead = replica.deadExtents();
+  const { name, fsUuid, replica, generation: logGeneration } = pool;
   return {
     name,
     fsUuid,
-    capacityBytes: space.allocatedBytes + space.freeBytes,
-    usedBytes: space.allocatedBytes,
-    quarantinedBytes: dead.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
-    largestFreeBytes: space.largestAllocatable({ strips: 0 }),
-    files: namespace.fileCount,
-    logEntries: position,
-    logCapacity: capacity,
+    ...accountOf(replica),
+    usedBytes: replica.space.allocatedBytes,
+    files: replica.namespace.fileCount,
+    logEntries: replica.position,
+    logGeneration,
     condition: poolCondition(pool),
   };
 }
@@ -49,6 +43,7 @@ export function readable(facts: PoolFacts) {
     capacity: formatSize(facts.capacityBytes),
     used: formatSize(facts.usedBytes),
     largestFree: formatSize(facts.largestFreeBytes),
+    quarantined: formatSize(facts.quarantinedBytes),
     logFill: `${percent > 0 && percent < 1 ? '<1' : Math.floor(percent)}%`,
   };
 }

@@ -50,10 +50,8 @@ export function planCreate(
   }
   entries.push({ type: 'file', path, sizeBytes, flags: FILE_FLAGS, uid, gid, mode, fmap });
   const logPosition = replica.position + entries.length;
-  return {
-    entries,
-    result: { id, pool: pool.name, fsUuid: pool.fsUuid, sizeBytes, logPosition },
-  };
+  const { name, fsUuid, generation: logGeneration } = pool;
+  return { entries, result: { id, pool: name, fsUuid, sizeBytes, logPosition, logGeneration } };
 }
 
 /** DELETE entries for all that the volume's directory holds, deepest first, and for itself. */

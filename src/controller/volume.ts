@@ -9,8 +9,9 @@ export interface Volume {
   readonly fsUuid: string;
   /** Sum of its files' sizes, to the byte: for a volume of this driver, of its one file. */
   readonly sizeBytes: number;
-  /** Who has applied the log up to here sees all of the volume; the same on every call. */
+  /** Who has applied the log up to here sees all of the volume. */
   readonly logPosition: number;
+  readonly logGeneration: number;
 }
 
 /** The root's child of that name; a file there, which tools may have made, is no volume. */
@@ -35,6 +36,7 @@ export function volumeIn(pool: VolumePool, directory: DirectoryNode): Volume | u
     fsUuid: pool.fsUuid,
     sizeBytes: files.reduce((bytes, file) => bytes + file.sizeBytes, 0),
     logPosition: last.entryIndex + 1,
+    logGeneration: pool.generation,
   };
 }
 
@@ -43,7 +45,8 @@ export function staticVolumeOf(pool: VolumePool, id: string, path: string): Volu
   const node = pool.replica.namespace.lookup(path);
   if (node?.kind !== 'directory') return undefined;
   const sizeBytes = sizeBelow(node);
-  return { id, pool: pool.name, fsUuid: pool.fsUuid, sizeBytes, logPosition: node.entryIndex + 1 };
+  const { name, fsUuid, generation: logGeneration } = pool;
+  return { id, pool: name, fsUuid, sizeBytes, logPosition: node.entryIndex + 1, logGeneration };
 }
 
 function sizeBelow(directory: DirectoryNode): number {

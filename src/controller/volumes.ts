@@ -5,6 +5,7 @@ import type { Layout } from '../format/allocator.ts';
 import { RESERVED_ENTRIES } from '../pool/log-writer.ts';
 import type { Attachments } from './attachments.ts';
 import { type PoolCondition, poolCondition } from './pool-health.ts';
+import { Quarantine } from './quarantine.ts';
 import { directoryOf, staticVolumeOf, type Volume, volumeOf } from './volume.ts';
 import { isVolumeId, volumeIdOf } from './volume-id.ts';
 import { listVolumes, type VolumePage } from './volume-list.ts';
@@ -15,6 +16,8 @@ export interface VolumesOptions {
   /** In the order in which they are searched and listed. */
   readonly pools: readonly VolumePool[];
   readonly attachments: Attachments;
+  /** For the message of a full pool. */
+  readonly quarantine?: Quarantine;
   /** By `lockOf` an id; `VolumeAttachments` has the same, so nothing is deleted while attached. */
   readonly locks: KeyedLock;
 }
@@ -30,11 +33,13 @@ export class Volumes {
   readonly #pools: readonly VolumePool[];
   readonly #attachments: Attachments;
   readonly #locks: KeyedLock;
+  readonly #quarantine: Quarantine;
 
   constructor(options: VolumesOptions) {
     this.#pools = options.pools;
     this.#attachments = options.attachments;
     this.#locks = options.locks;
+    this.#quarantine = options.quarantine ?? new Quarantine();
   }
 
   /**
@@ -56,7 +61,9 @@ export class Volumes {
       }
       const volume = volumeOf(pool, pool.replica, id);
       if (volume !== undefined) return checkSameVolume(pool.replica, wanted, volume);
-      return inPool(pool, () => pool.append((replica) => planCreate(pool, replica, id, wanted)));
+      return this.#inPool(pool, () =>
+        pool.append((replica) => planCreate(pool, replica, id, wanted)),
+      );
     });
   }
 
@@ -80,7 +87,7 @@ export class Volumes {
           `volume ${id}: attached to ${nodes.join(', ')}; detach it there, then delete it`,
         );
       }
-      await inPool(pool, () => pool.append((replica) => planDelete(replica, id)));
+      await this.#inPool(pool, () => pool.append((replica) => planDelete(replica, id)));
     });
   }
 
@@ -96,6 +103,19 @@ export class Volumes {
       throw new Fault('NOT_FOUND', `volume ${id}: no such volume in ${names}; create it first`);
     }
     return volume;
+  }
+
+  /** The writer knows its log, not whose it is, nor what would make room. */
+  async #inPool<T>(pool: VolumePool, append: () => Promise<T>): Promise<T> {
+    try {
+      return await append();
+    } catch (error) {
+      if (!isFault(error) || (error.code !== 'LOG_FULL' && error.code !== 'NO_SPACE')) throw error;
+      const { code, message } = error;
+      const subject = code === 'LOG_FULL' ? `pool ${pool.name}: ${message}` : message;
+      const held = this.#quarantine.describe(pool);
+      throw new Fault(code, held === '' ? subject : `${subject}; ${held}`, { cause: error });
+    }
   }
 
   #getStatic(id: string, handle: StaticHandle): Volume {
@@ -236,14 +256,4 @@ function largestIn(pool: VolumePool, layout: Layout): number {
   const { capacity, damage, position, space } = pool.replica;
   if (damage !== undefined || capacity - position < ENTRIES_PER_VOLUME) return 0;
   return space.largestAllocatable(layout);
-}
-
-/** The writer knows its log, not whose it is. */
-async function inPool<T>(pool: VolumePool, append: () => Promise<T>): Promise<T> {
-  try {
-    return await append();
-  } catch (error) {
-    if (!isFault(error) || error.code !== 'LOG_FULL') throw error;
-    throw new Fault('LOG_FULL', `pool ${pool.name}: ${error.message}`, { cause: error });
-  }
 }

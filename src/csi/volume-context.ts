@@ -12,35 +12,36 @@ export interface VolumeContext {
   readonly path: string;
   /** A node must have applied the log up to here before the volume is there. */
   readonly logPosition: number;
+  /** Which generation of the log that is a position of. */
+  readonly logGeneration: number;
   readonly dataPath: DataPathDemand;
 }
 
 type StringMap = Readonly<Record<string, string>>;
 
 export function encodeVolumeContext(context: VolumeContext): Record<string, string> {
-  return { ...context, logPosition: String(context.logPosition) };
+  const { logPosition, logGeneration } = context;
+  return {
+    ...context,
+    logPosition: String(logPosition),
+    logGeneration: String(logGeneration),
+  };
 }
 
 /**
  * The inverse. PersistentVolumes made by hand may leave out `fsUuid` (empty: not checked), `path`
- * (the volume id), `logPosition` (0) and `dataPath` (dax); where the volume id is a static handle,
- * `pool` too. INVALID names the key.
+ * (the volume id), `logPosition` and `logGeneration` (0), and `dataPath` (dax); where the volume id
+ * is a static handle, `pool` too. INVALID names the key.
  */
 export function decodeVolumeContext(volumeId: string, context: StringMap): VolumeContext {
   const handle = parseStaticHandle(volumeId);
-  const { fsUuid = '', logPosition = '0' } = context;
+  const { fsUuid = '' } = context;
   const pool = handle ? agreesWithHandle('pool', context.pool, handle.pool) : (context.pool ?? '');
   const path = handle
     ? agreesWithHandle('path', context.path, handle.path)
     : (context.path ?? volumeId);
   if (pool === '') {
     throw new Fault('INVALID', 'volume_context.pool: missing, expected the name of a pool');
-  }
-  if (!/^\d{1,15}$/.test(logPosition)) {
-    throw new Fault(
-      'INVALID',
-      `volume_context.logPosition: found "${logPosition}", expected a number`,
-    );
   }
   if (!isVolumeDirectory(path)) {
     throw new Fault(
@@ -49,7 +50,16 @@ export function decodeVolumeContext(volumeId: string, context: StringMap): Volum
     );
   }
   const dataPath = decodeDataPath('volume_context.dataPath', context);
-  return { pool, fsUuid, path, logPosition: Number(logPosition), dataPath };
+  const logPosition = numberAt('logPosition', context);
+  const logGeneration = numberAt('logGeneration', context);
+  return { pool, fsUuid, path, logPosition, logGeneration, dataPath };
+}
+
+function numberAt(key: string, context: StringMap): number {
+  const text = context[key] ?? '0';
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value)) return value;
+  throw new Fault('INVALID', `volume_context.${key}: found "${text}", expected a number`);
 }
 
 /** The data path that a StorageClass or a PersistentVolume demands; `dax` unless it says `any`. */

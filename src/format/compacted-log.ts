@@ -17,8 +17,11 @@ function quarantinedPath({ path, ino }: FileNode): string {
   const whole = `${MARK}${path.replaceAll('/', MARK)}${MARK}${ino.toString(36)}`;
   const isWhole = path.includes('/') && !path.includes(MARK);
   if (isWhole && Buffer.byteLength(whole) <= PATH_MAX_BYTES) return whole;
-  const volume = Buffer.from(volumeOfPath(path)).subarray(0, VOLUME_BYTES_MAX).toString();
-  return `${MARK}${volume}${MARK}${ino.toString(36)}`;
+  return `${MARK}${shortened(volumeOfPath(path))}${MARK}${ino.toString(36)}`;
+}
+
+function shortened(volume: string): string {
+  return Buffer.from(volume).subarray(0, VOLUME_BYTES_MAX).toString();
 }
 
 /** The first name of a path; of a file in quarantine, the one that it had. */
@@ -36,6 +39,12 @@ export function formerPath({ path, ino }: Node): string | undefined {
   if (!isQuarantined(path, ino)) return path;
   const names = path.split(MARK).slice(1, -1);
   return names.length > 1 ? names.join('/') : undefined;
+}
+
+/** Whether a path is a volume's directory, or in it, or of a file of it in quarantine. */
+export function isOfVolume(path: string, volume: string): boolean {
+  const name = volumeOfPath(path);
+  return name === volume || (path.startsWith(MARK) && name === shortened(volume));
 }
 
 /**

@@ -118,6 +118,8 @@ export interface SlotRecord {
   readonly generation: number;
   readonly hostId: string;
   readonly hostName: string;
+  /** The host is a node of a cluster, which knows it by its id. */
+  readonly isNode: boolean;
   readonly voids: readonly VoidRange[];
   /** The image that the log is written from, or that is being made. */
   readonly image: Image | undefined;
@@ -185,7 +187,11 @@ export function encodeRecord(word: SlotWord, tag: bigint, record: SlotRecord): U
     }
   }
   const { image } = record;
-  setU64(view, R.flags, (record.isRewriting ? 1 : 0) + (record.isFirstVoid ? 2 : 0));
+  const flags = [record.isRewriting, record.isFirstVoid, record.isNode];
+  view.setUint8(
+    R.flags,
+    flags.reduce((bits, flag, at) => bits | (flag ? 1 << at : 0), 0),
+  );
   view.setUint32(R.batchEntries, record.batchEntries, true);
   view.setUint32(R.rangeCount, image?.ranges.length ?? 0, true);
   view.setUint32(R.imageEntries, image?.entries ?? 0, true);
@@ -214,6 +220,7 @@ export function decodeRecord(
   const rangeCount = view.getUint32(R.rangeCount, true);
   if (!isOurs || voidCount > VOIDS_MAX || rangeCount > IMAGE_RANGES_MAX) return undefined;
   const name = bytes.subarray(R.hostName, R.voidCount);
+  const flags = view.getUint8(R.flags);
   const ranges = Array.from({ length: rangeCount }, (_, at) => ({
     offset: getU64OrInfinity(view, R.ranges + at * 16),
     lengthBytes: getU64OrInfinity(view, R.ranges + at * 16 + 8),
@@ -228,8 +235,9 @@ export function decodeRecord(
       from: view.getUint32(R.voids + at * 12 + 4, true),
       to: view.getUint32(R.voids + at * 12 + 8, true),
     })),
-    isRewriting: getU64OrInfinity(view, R.flags) % 2 === 1,
-    isFirstVoid: getU64OrInfinity(view, R.flags) >= 2,
+    isRewriting: (flags & 1) !== 0,
+    isFirstVoid: (flags & 2) !== 0,
+    isNode: (flags & 4) !== 0,
     batchEntries: view.getUint32(R.batchEntries, true),
     image: rangeCount === 0 ? undefined : imageIn(view, ranges),
   };

@@ -11,6 +11,7 @@ import { LOG_LENGTH_MIN, LOG_OFFSET } from './log-header.ts';
  * | field | written by | a torn write gives |
  * |---|---|---|
  * | magic … systemUuid | mkfs, once | CORRUPT: the crc covers bytes [0, 96) |
+ * | systemUuid, crc | `adopt`, word by word | CORRUPT, until it is run again: `masterWords` |
  * | flags … deviceName | mkfs, once | wrong text for people, or a wrong size: outside the crc |
  *
  * A secondary device has one too: as the primary's but for deviceUuid, flags, size and name.
@@ -90,6 +91,33 @@ export function encodeSuperblock(superblock: Superblock): Uint8Array {
   }
   bytes.set(name, F.deviceName);
   return bytes;
+}
+
+/** One aligned word of a superblock. */
+export interface SuperblockWord {
+  readonly offset: number;
+  readonly value: bigint;
+}
+
+/**
+ * What makes another system the master, word by word in this order: the crc that the bytes shall
+ * have, then the uuid. Cut short in between, the crc fits no master but that one.
+ */
+export function masterWords(bytes: Uint8Array, systemUuid: string): SuperblockWord[] {
+  const named = withMaster(bytes, systemUuid);
+  const view = new DataView(named.buffer);
+  const crc = { offset: F.crc, value: BigInt(crc32(named.subarray(0, F.crc))) };
+  const uuid = [F.systemUuid, F.systemUuid + 8].map((offset) => {
+    return { offset, value: view.getBigUint64(offset, true) };
+  });
+  return [crc, ...uuid];
+}
+
+/** The same bytes, but for the master's uuid. */
+export function withMaster(bytes: Uint8Array, systemUuid: string): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy.set(parseUuid('system uuid', systemUuid), F.systemUuid);
+  return copy;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { messageOf } from '../base/errors.ts';
+import { Fault, messageOf } from '../base/errors.ts';
 import { resolve } from '../format/extents.ts';
 import { FLAG_ALL_HOSTS_RO, PATH_MAX_BYTES } from '../format/log-entry.ts';
 import {
@@ -46,7 +46,12 @@ import {
 } from './data-path.ts';
 import { attributeNames, attributeValue } from './extended-attributes.ts';
 import { META_OPEN_FLAGS, MetaFiles } from './meta-files.ts';
-import { type ReferenceReport, type Resolve, reportReferences } from './reference-report.ts';
+import {
+  heldInodes,
+  type ReferenceReport,
+  type Resolve,
+  reportReferences,
+} from './reference-report.ts';
 import { References } from './references.ts';
 import { RemovedNodes } from './removed-nodes.ts';
 
@@ -108,7 +113,10 @@ export class FamfsFileSystem implements Operations, Disposable {
   readonly #daxdevPath: (devindex: number) => string | undefined;
   readonly #onError: (message: string, error?: unknown) => void;
 
-  /** Opens the pool, by its device or over `memory`. */
+  /**
+   * Opens the pool, by its device or over `memory`. BUSY while its log cannot be read: who knows
+   * nothing yet would say of each file that a pod has open that there is none.
+   */
   constructor(options: FamfsOptions) {
     this.#onError = options.onError;
     this.references = options.references ?? new References();
@@ -117,6 +125,7 @@ export class FamfsFileSystem implements Operations, Disposable {
     this.dataPath = dataPathOf(options.generation ?? 'buffered');
     const poolOptions = { ...options, onRemove: (node: Node) => this.#removed.add(node) };
     this.pool = options.memory ? Pool.over(poolOptions, options.memory) : Pool.open(poolOptions);
+    this.#assertReadable();
     this.#removed.opened(this.pool.replica.namespace);
     if (this.dataPath.devices !== 'none') {
       const others = (options.secondaries ?? []).map((_, at) => at + 1);
@@ -335,18 +344,31 @@ export class FamfsFileSystem implements Operations, Disposable {
 
   /** What the kernel of this node refers to, of a path or of the whole pool. */
   referenceReport(path?: string): ReferenceReport {
-    const { namespace } = this.pool.replica;
-    const resolve: Resolve = (ino) => {
-      if (ino === ROOT_INO || this.#meta?.byIno(ino) !== undefined) return 'own';
-      const live = namespace.byIno(ino);
-      const node = live ?? this.#removed.get(ino);
-      return node && { node, isLive: live !== undefined };
-    };
-    return reportReferences(this.references, resolve, path);
+    return reportReferences(this.references, this.#resolve, path);
   }
+
+  /** Deleted files that the kernel of this node refers to; undefined: too many to list. */
+  heldInodes(): readonly number[] | undefined {
+    return heldInodes(this.references, this.#resolve);
+  }
+
+  readonly #resolve: Resolve = (ino) => {
+    if (ino === ROOT_INO || this.#meta?.byIno(ino) !== undefined) return 'own';
+    const live = this.pool.replica.namespace.byIno(ino);
+    const node = live ?? this.#removed.get(ino);
+    return node && { node, isLive: live !== undefined };
+  };
 
   [Symbol.dispose](): void {
     this.pool[Symbol.dispose]();
+  }
+
+  #assertReadable(): void {
+    const { pool } = this;
+    if (pool.isSettled) return;
+    pool[Symbol.dispose]();
+    const text = 'its log is being taken over or rewritten, and cannot be read before that is done';
+    throw new Fault('BUSY', `pool ${pool.name}: ${text}; the next writer there does it`);
   }
 
   #node(ino: number): Node | undefined {

@@ -56,7 +56,9 @@ export class MetaFiles {
 
   #superblockOf(devindex: number): FileNode {
     const place = { devindex, offset: 0, lengthBytes: LOG_OFFSET };
-    return this.#file(2 * devindex, metaSuperblock(devindex), 0o640, place);
+    // The primary's has the control area behind it, which the log's writer writes.
+    const mode = devindex === 0 ? 0o660 : 0o640;
+    return this.#file(2 * devindex, metaSuperblock(devindex), mode, place);
   }
 
   /** `order` stands for a log index, by which readdir goes. */

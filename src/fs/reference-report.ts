@@ -1,3 +1,4 @@
+import { isOfVolume, volumeOfPath } from '../format/compacted-log.ts';
 import { type Extent, fmapExtents } from '../format/extents.ts';
 import { isFileIno, type Node } from '../format/namespace.ts';
 import type { References } from './references.ts';
@@ -39,6 +40,8 @@ export type Resolve = (
 
 /** A report is one line of JSON: 256 files with 16 extents each are 400 KB. */
 const LISTED_MAX = 256;
+/** Of inode numbers alone: they go into an object of Kubernetes. */
+const HELD_MAX = 4096;
 
 /**
  * What the kernel refers to, at a path of the pool and below it, or in all of it: counts of what
@@ -55,7 +58,7 @@ export function reportReferences(
   let deletedCount = 0;
   for (const [ino, { lookups, opens }] of references.entries()) {
     const found = resolve(ino);
-    if (found === 'own' || (found && !isBelow(found.node.path, path))) continue;
+    if (found === 'own' || (found && !isBelow(found, path))) continue;
     if (found?.isLive) {
       const volume = volumeOf(found.node);
       const counts = volumes.get(volume) ?? { cachedInodes: 0, openFiles: 0 };
@@ -84,10 +87,29 @@ export function reportReferences(
   };
 }
 
-function volumeOf(node: Node): string {
-  return node.path.split('/')[0] ?? '';
+/**
+ * The deleted files that the kernel still refers to, in order; undefined when they are too many to
+ * list.
+ */
+export function heldInodes(references: References, resolve: Resolve): number[] | undefined {
+  const held: number[] = [];
+  for (const [ino] of references.entries()) {
+    if (!isFileIno(ino)) continue;
+    const found = resolve(ino);
+    if (found === 'own' || found?.isLive) continue;
+    if (held.length === HELD_MAX) return undefined;
+    held.push(ino);
+  }
+  return held.sort((one, other) => one - other);
 }
 
-function isBelow(path: string, top: string | undefined): boolean {
-  return top === undefined || path === top || path.startsWith(`${top}/`);
+function volumeOf(node: Node): string {
+  return volumeOfPath(node.path);
+}
+
+/** Of a deleted file, a compacted log says no more than of which volume it was. */
+function isBelow(found: { node: Node; isLive: boolean }, top: string | undefined): boolean {
+  const { path } = found.node;
+  if (top === undefined || path === top || path.startsWith(`${top}/`)) return true;
+  return !found.isLive && path.startsWith('+') && isOfVolume(path, volumeOfPath(top));
 }

@@ -17,6 +17,7 @@ export const EVENT_REASONS = [
   'NodeWithoutDaxPath',
   'MemoryError',
   'PoolMountedLate',
+  'QuarantineOverridden',
 ] as const;
 export type EventReason = (typeof EVENT_REASONS)[number];
 

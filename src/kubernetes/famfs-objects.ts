@@ -9,6 +9,10 @@ export interface NodePoolStatus {
   readonly dataPath?: 'dax' | 'buffered';
   readonly generation?: string;
   readonly logPosition?: number;
+  /** Of the log that `logPosition` is of. */
+  readonly logGeneration?: number;
+  /** Deleted files that the kernel referred to there: see `encodeInodes`; absent: unknown. */
+  readonly heldInodes?: string;
   readonly healthy: boolean;
   readonly message: string;
   /** The first memory error that the pool's server met. */
@@ -50,10 +54,21 @@ export interface FamfsPool extends KubeObject {
   readonly status?: FamfsPoolStatus;
 }
 
+/** Memory of deleted files of a volume, and whom it waits for; the first few nodes. */
+export interface QuarantineEntry {
+  readonly volume: string;
+  readonly bytes: number;
+  readonly files: number;
+  readonly since: string;
+  readonly waitsFor: readonly { readonly node: string; readonly reason: string }[];
+}
+
 export interface FamfsPoolStatus {
   readonly fsUuid?: string;
   readonly capacityBytes?: number;
   readonly usedBytes?: number;
+  readonly liveBytes?: number;
+  readonly freeBytes?: number;
   readonly largestFreeBytes?: number;
   readonly quarantinedBytes?: number;
   readonly capacity?: string;
@@ -63,6 +78,16 @@ export interface FamfsPoolStatus {
   readonly logEntries?: number;
   readonly logCapacity?: number;
   readonly logFill?: string;
+  readonly logLive?: number;
+  readonly logDead?: number;
+  readonly logFree?: number;
+  readonly logGeneration?: number;
+  readonly quarantined?: string;
+  /** The largest; how many there are is `quarantinedVolumes`. */
+  readonly quarantine?: readonly QuarantineEntry[];
+  readonly quarantinedVolumes?: number;
+  /** Nodes that count as gone since an operator says so. */
+  readonly goneNodes?: readonly string[];
   readonly health: 'Healthy' | 'Damaged' | 'Unreadable';
   readonly message: string;
   readonly healthyNodes: string;
@@ -70,6 +95,7 @@ export interface FamfsPoolStatus {
     readonly name: string;
     readonly dataPath?: 'dax' | 'buffered';
     readonly logPosition?: number;
+    readonly logGeneration?: number;
     readonly healthy: boolean;
   }[];
 }

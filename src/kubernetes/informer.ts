@@ -12,6 +12,8 @@ export interface InformerOptions {
   readonly client: ApiClient;
   readonly collection: string;
   readonly log: Logger;
+  /** What is kept of an object, where it has much that nobody asks for. */
+  readonly keep?: (object: KubeObject) => KubeObject;
   /** Told after each change, and after a list that replaced everything. */
   readonly onChange?: () => void;
 }
@@ -85,7 +87,7 @@ export class Informer<T extends KubeObject> implements AsyncDisposable {
   async #list(): Promise<void> {
     const { client, collection } = this.#options;
     const { items, metadata } = await client.list<T>(collection);
-    this.#items = new Map(items.map((item) => [item.metadata.name, item]));
+    this.#items = new Map(items.map((item) => [item.metadata.name, this.#kept(item)]));
     this.#resourceVersion = metadata?.resourceVersion ?? '0';
     this.#isSynced = true;
     this.#complaint.worked();
@@ -106,7 +108,12 @@ export class Informer<T extends KubeObject> implements AsyncDisposable {
   #apply({ type, object }: WatchEvent<T>): void {
     const { name, resourceVersion } = object.metadata;
     if (type === 'DELETED') this.#items.delete(name);
-    else if (type !== 'BOOKMARK') this.#items.set(name, object);
+    else if (type !== 'BOOKMARK') this.#items.set(name, this.#kept(object));
     this.#resourceVersion = resourceVersion ?? this.#resourceVersion;
+  }
+
+  #kept(object: T): T {
+    const { keep } = this.#options;
+    return keep === undefined ? object : (keep(object) as T);
   }
 }

@@ -53,6 +53,13 @@ export interface PersistentVolume extends KubeObject {
   };
 }
 
+/** v1, as far as it says whether a node is to be waited for. */
+export interface Node extends KubeObject {
+  readonly spec?: { readonly taints?: readonly { readonly key: string }[] };
+  /** `bootID`: what its kernel calls /proc/sys/kernel/random/boot_id. */
+  readonly status?: { readonly nodeInfo?: { readonly bootID?: string } };
+}
+
 /** storage.k8s.io/v1: the drivers that kubelet has registered on a node. */
 export interface CsiNode extends KubeObject {
   readonly spec?: {

@@ -31,13 +31,18 @@ export class StatusWriter<S extends object> {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Writes the status if it is time to: true. Throws ApiFault, and a later call tries again. */
-  async offer(status: S, stamp: object = {}): Promise<boolean> {
+  /**
+   * Writes the status if it is time to: true. Throws ApiFault, and a later call tries again.
+   * `isUrgent`: now, however short ago the last was, and though nothing has changed.
+   */
+  async offer(status: S, stamp: object = {}, isUrgent = false): Promise<boolean> {
     const { leastPauseMs, repeatMs } = this.#options;
     const ageMs = this.#now() - this.#writtenAt;
-    if (ageMs < leastPauseMs) return false;
-    if (ageMs < repeatMs && isDeepStrictEqual(status, this.#written)) return false;
+    if (ageMs < leastPauseMs && !isUrgent) return false;
+    const isSame = isDeepStrictEqual(status, this.#written);
+    if (ageMs < repeatMs && isSame && !isUrgent) return false;
     this.#writtenAt = this.#now();
+    this.#written = undefined;
     await this.#write({ ...status, ...stamp });
     this.#written = status;
     return true;

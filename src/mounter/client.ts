@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { z } from 'zod';
 import { codeOf, Fault, messageOf } from '../base/errors.ts';
+import { LOG_START, type LogPlace } from '../base/log-place.ts';
 import {
   faultOf,
   type MounterStatus,
@@ -27,17 +28,17 @@ export class MounterClient {
   }
 
   /**
-   * The pool's mount, once its server has followed the log to `atLeast` (an entry index).
+   * The pool's mount, once its server has followed the log to `atLeast`.
    * With a path in the pool: and which files there this node cannot serve.
    * NOT_FOUND for a pool this mounter does not have; UNAVAILABLE when the mounter or the pool's
    * server does not answer in time.
    */
   poolMount(
     pool: string,
-    atLeast: number,
+    atLeast: LogPlace | 0,
     { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
   ): Promise<PoolMount> {
-    return this.#ask({ op: 'pool', pool, atLeast, path }, poolMount, signal);
+    return this.#ask({ op: 'pool', pool, ...asked(atLeast), path }, poolMount, signal);
   }
 
   /**
@@ -46,10 +47,11 @@ export class MounterClient {
    */
   references(
     pool: string,
-    atLeast: number,
+    atLeast: LogPlace | 0,
     { path, signal }: { path?: string; signal?: AbortSignal | undefined } = {},
   ): Promise<PoolReferences> {
-    return this.#ask({ op: 'references', pool, atLeast, path }, poolReferences, signal);
+    const question = { op: 'references', pool, ...asked(atLeast), path };
+    return this.#ask(question, poolReferences, signal);
   }
 
   status(signal?: AbortSignal): Promise<MounterStatus> {
@@ -89,6 +91,12 @@ export class MounterClient {
       socket.destroy();
     }
   }
+}
+
+/** A mounter of a release before generations is fine with a log that was never rewritten. */
+function asked(place: LogPlace | 0): object {
+  const { generation, position } = place === 0 ? LOG_START : place;
+  return { atLeast: position, ...(generation > 0 ? { generation } : {}) };
 }
 
 function firstLine(socket: Socket, signal: AbortSignal, ask: () => void): Promise<string> {

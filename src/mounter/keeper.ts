@@ -152,8 +152,9 @@ export class Keeper implements AsyncDisposable {
         `pool "${request.pool}": this node's mounter does not have it; it has: ${known}`,
       );
     }
-    const { op, atLeast, path } = request;
-    return op === 'pool' ? await pool.mount(atLeast, path) : await pool.references(atLeast, path);
+    const { op, generation, atLeast: position, path } = request;
+    const place = { generation, position };
+    return op === 'pool' ? await pool.mount(place, path) : await pool.references(place, path);
   }
 
   async #giveAway(

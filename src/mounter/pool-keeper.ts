@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
+import { describePlace, isReached, type LogPlace } from '../base/log-place.ts';
 import { chooseDataPath, type DataPathOption } from './data-path-choice.ts';
 import { type AssignedDevice, PoolDevices } from './pool-devices.ts';
 import { type KernelVerdict, probeKernel } from './probe.ts';
@@ -9,6 +10,7 @@ import type { PoolMount, PoolReferences, PoolStatus } from './protocol.ts';
 import type { Question, ServerState } from './server-messages.ts';
 import { ServerProcess } from './server-process.ts';
 import { adoptOrMount, forgetSession, type MountPlan, type Session } from './sessions.ts';
+import type { Usage } from './usage.ts';
 
 export interface PoolAssignment {
   readonly name: string;
@@ -139,7 +141,7 @@ export class PoolKeeper {
    * The pool's mount, once its server has followed the log to `atLeast`; else UNAVAILABLE. With a
    * path: and which files below it this node cannot serve.
    */
-  async mount(atLeast: number, path?: string): Promise<PoolMount> {
+  async mount(atLeast: LogPlace, path?: string): Promise<PoolMount> {
     const question = path === undefined ? {} : { servable: path };
     const state = await this.#followed(atLeast, question, ({ memoryError }) => {
       if (memoryError === undefined) return;
@@ -153,14 +155,15 @@ export class PoolKeeper {
   }
 
   /** What the kernel refers to, of a path or the whole pool, at `atLeast` or later in its log. */
-  async references(atLeast: number, path?: string): Promise<PoolReferences> {
+  async references(atLeast: LogPlace, path?: string): Promise<PoolReferences> {
     const state = await this.#followed(atLeast, { referred: { path } });
-    const { fsUuid, logPosition, references } = state;
+    const { fsUuid, logPosition, logGeneration, references } = state;
     if (references === undefined) throw new Fault('INTERNAL', 'a server did not say references');
     const { volumes, deleted, ...counts } = references;
     return {
       fsUuid,
       logPosition,
+      logGeneration,
       ...counts,
       volumes: [...volumes],
       deleted: deleted.map(({ extents, ...file }) => ({ ...file, extents: [...extents] })),
@@ -185,7 +188,7 @@ export class PoolKeeper {
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
       ...(state ? { replaySeconds: state.replaySeconds } : {}),
-      ...(state?.usage ? { usage: { ...state.usage, volumes: [...state.usage.volumes] } } : {}),
+      ...(state?.usage ? { usage: copyOf(state.usage) } : {}),
       ...(state?.memoryError === undefined ? {} : { memoryError: state.memoryError }),
     };
   }
@@ -296,7 +299,7 @@ export class PoolKeeper {
 
   /** The server's answer, once it has followed the log to `atLeast`; `look` sees each before. */
   async #followed(
-    atLeast: number,
+    atLeast: LogPlace,
     question: Question,
     look: (state: ServerState) => void = () => {},
   ): Promise<ServerState> {
@@ -308,15 +311,16 @@ export class PoolKeeper {
       });
       if (state !== undefined) {
         look(state);
-        if (state.logPosition >= atLeast) return state;
-        reached = `its log is followed to ${state.logPosition}`;
+        const place = { generation: state.logGeneration, position: state.logPosition };
+        if (isReached(place, atLeast)) return state;
+        reached = `its log is followed to ${describePlace(place)}`;
       }
       await delay(FOLLOW_PAUSE_MS);
     }
     throw new Fault(
       'UNAVAILABLE',
-      `pool ${this.name}: ${this.#problemWith(reached)}, log position ${atLeast} is needed; ` +
-        "retry, and see the mounter's log if this stays",
+      `pool ${this.name}: ${this.#problemWith(reached)}, log position ` +
+        `${describePlace(atLeast)} is needed; retry, and see the mounter's log if this stays`,
     );
   }
 
@@ -344,9 +348,18 @@ export class PoolKeeper {
       dataPathReason: this.#session?.facts.dataPathReason ?? '',
       fsUuid: state.fsUuid,
       logPosition: state.logPosition,
+      logGeneration: state.logGeneration,
       ...(state.refusals ? { refusals: [...state.refusals] } : {}),
     };
   }
+}
+
+function copyOf({ volumes, heldInodes, ...counts }: Usage): PoolStatus['usage'] {
+  return {
+    ...counts,
+    volumes: [...volumes],
+    ...(heldInodes ? { heldInodes: [...heldInodes] } : {}),
+  };
 }
 
 /** What is wrong with a pool that is served. */

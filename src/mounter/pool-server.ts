@@ -11,7 +11,7 @@ import type { FuseDevice } from '../native/fuse-device.ts';
 import { MetaMemory } from '../pool/meta-memory.ts';
 import type { GivenDevice } from '../pool/secondary-devices.ts';
 import type { Question, ServerAssignment, ServerState } from './server-messages.ts';
-import { usageOf } from './usage.ts';
+import { type Usage, usageOf } from './usage.ts';
 import type { BootRequest } from './worker-messages.ts';
 
 /**
@@ -137,6 +137,7 @@ export class PoolServer implements Disposable {
     return {
       fsUuid: pool.fsUuid,
       logPosition: position,
+      logGeneration: pool.generation,
       damage:
         damage &&
         `its log is damaged at entry ${damage.index} (${damage.message}); files before it are ` +
@@ -148,8 +149,14 @@ export class PoolServer implements Disposable {
       ...(referred && { references: this.#files.referenceReport(referred.path) }),
       requests: this.#requests.read(),
       replaySeconds: pool.replaySeconds,
-      ...(usage && { usage: usageOf(this.#references, pool.replica.namespace) }),
+      ...(usage && { usage: this.#usage(this.#files) }),
     };
+  }
+
+  #usage(files: FamfsFileSystem): Usage {
+    const heldInodes = files.heldInodes();
+    const usage = usageOf(this.#references, files.pool.replica.namespace);
+    return { ...usage, ...(heldInodes ? { heldInodes } : {}) };
   }
 
   [Symbol.dispose](): void {

@@ -19,8 +19,9 @@ export const poolMount = z.strictObject({
   /** Why this data path and no other: for the log, the demo and the operator. */
   dataPathReason: z.string(),
   fsUuid: z.string(),
-  /** Index of the next log entry that the server will apply. */
+  /** Index of the next log entry that the server will apply, of that generation of the log. */
   logPosition: position,
+  logGeneration: position,
   /** The first few files below the path that was asked about that this node cannot serve. */
   refusals: z.array(z.strictObject({ path: z.string(), reason: z.string() })).optional(),
 });
@@ -31,6 +32,8 @@ const usage = z.strictObject({
   openFiles: count,
   cachedInodes: count,
   volumes: z.array(z.strictObject({ id: z.string(), openFiles: count, cachedInodes: count })),
+  /** Deleted files that the kernel still refers to, as of `mount`; absent: too many to list. */
+  heldInodes: z.array(count).optional(),
 });
 
 export const assignedDevice = z.strictObject({
@@ -75,6 +78,7 @@ export const poolReferences = z.strictObject({
   fsUuid: z.string(),
   /** Every DELETE below this index was applied before anything was counted. */
   logPosition: position,
+  logGeneration: position,
   /** Live files and directories by volume, the first component of their paths; the first few. */
   volumes: z.array(z.strictObject({ volume: z.string(), cachedInodes: count, openFiles: count })),
   volumeCount: count,
@@ -112,6 +116,8 @@ export const request = z.discriminatedUnion('op', [
     op: z.enum(['pool', 'references']),
     pool: z.string(),
     atLeast: position,
+    /** Which generation of the log `atLeast` is of; a later one has all of it. */
+    generation: position.default(0),
     path: z.string().optional(),
   }),
   z.strictObject({ v: z.literal(PROTOCOL_VERSION), id: z.number().int(), op: z.literal('status') }),

@@ -51,6 +51,8 @@ export type ServerRequest =
 export interface ServerState {
   readonly fsUuid: string;
   readonly logPosition: number;
+  /** Of the log that `logPosition` is of. */
+  readonly logGeneration: number;
   /** Why the log is served only up to a point, where it is damaged. */
   readonly damage: string | undefined;
   /** Why devices of the pool cannot be used here; what is on them is refused. */

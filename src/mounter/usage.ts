@@ -7,6 +7,8 @@ export interface Usage {
   readonly cachedInodes: number;
   /** By directory at the pool's root, which is a volume; those in use first. */
   readonly volumes: readonly VolumeUsage[];
+  /** Deleted files that the kernel still refers to; undefined: too many to list. */
+  readonly heldInodes?: readonly number[];
 }
 
 export interface VolumeUsage {

@@ -18,6 +18,8 @@ export interface NodeServiceOptions {
   readonly volumes: NodeVolumes;
   /** Which fabrics the node is on; waits until that is known. */
   readonly topology: (signal: AbortSignal) => Promise<TopologyInit>;
+  /** Before any of a pool is given out: waits until the cluster knows that this node has it. */
+  readonly registered?: (pool: string, signal: AbortSignal) => Promise<void>;
   /** Told why a volume could not be staged. Never throws, never waits. */
   readonly stageFailed?: (location: VolumeContext, error: unknown) => void;
 }
@@ -58,7 +60,7 @@ function answers({ nodeId, volumes, topology }: NodeServiceOptions): Handlers<'N
   };
 }
 
-function mounts({ volumes, stageFailed }: NodeServiceOptions): Handlers<'Node'> {
+function mounts({ volumes, registered, stageFailed }: NodeServiceOptions): Handlers<'Node'> {
   return {
     nodeStageVolume: async (request, { signal }) => {
       const volumeId = volumeIdOf(request);
@@ -71,6 +73,7 @@ function mounts({ volumes, stageFailed }: NodeServiceOptions): Handlers<'Node'> 
       );
       const readOnly = access.readOnly || decodePublishContext(request.publish_context).readonly;
       try {
+        await registered?.(location.pool, signal);
         await volumes.stage({ volumeId, stagingPath, location, readOnly }, signal);
       } catch (error) {
         stageFailed?.(location, error);

@@ -2,6 +2,7 @@ import { mkdir, readdir, realpath, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { codeOf, Fault } from '../base/errors.ts';
 import { KeyedLock } from '../base/keyed-lock.ts';
+import type { LogPlace } from '../base/log-place.ts';
 import type { VolumeContext } from '../csi/volume-context.ts';
 import type { PoolMount } from '../mounter/client.ts';
 import type { MountInfo } from '../native/mounts.ts';
@@ -41,7 +42,7 @@ export interface Mounts {
 export interface PoolMounts {
   poolMount(
     pool: string,
-    atLeast: number,
+    atLeast: LogPlace,
     options: { path: string; signal?: AbortSignal | undefined },
   ): Promise<PoolMount>;
   /** What is wrong with a pool on this node, or undefined. */
@@ -74,8 +75,8 @@ export class NodeVolumes {
     return this.#locks.run(request.volumeId, async () => {
       const { location, readOnly, volumeId } = request;
       const stagingPath = await canonical(request.stagingPath);
-      const { pool, logPosition, path } = location;
-      const mounted = await this.#pools.poolMount(pool, logPosition, { path, signal });
+      const { pool, path } = location;
+      const mounted = await this.#pools.poolMount(pool, placeOf(location), { path, signal });
       checkPool(mounted, location, volumeId);
       checkFiles(mounted, volumeId);
       const connection = this.#at(mounted.mountPoint)?.device;
@@ -216,8 +217,9 @@ export class NodeVolumes {
     const { mountPoint, root, device } = staged;
     const isOfPool = (one: MountInfo) => one.root === '/' && one.device === device;
     if (this.#mounts.readMountInfo().some(isOfPool)) return staged;
-    const { path, logPosition } = location;
-    const mounted = await this.#pools.poolMount(staged.source, logPosition, { path, signal });
+    const { path } = location;
+    const place = placeOf(location);
+    const mounted = await this.#pools.poolMount(staged.source, place, { path, signal });
     const present = this.#at(mounted.mountPoint)?.device;
     if (present === undefined || present === device) return staged;
     checkPool(mounted, location, volumeId);
@@ -246,6 +248,10 @@ export class NodeVolumes {
       );
     }
   }
+}
+
+function placeOf({ logGeneration: generation, logPosition: position }: VolumeContext): LogPlace {
+  return { generation, position };
 }
 
 /**

@@ -41,6 +41,8 @@ export interface HostIdentity {
   readonly id: string;
   /** For people. */
   readonly name: string;
+  /** It is a node of a cluster, which says when a host with this id is over. */
+  readonly isNode?: boolean;
 }
 
 /**

@@ -160,6 +160,7 @@ export class LogOwner {
     this.#assertCompactable();
     const generation = ownership.nextGeneration();
     const entries = compactedLog(replica, (dead) => !isReleased(dead));
+    assertFits(entries.length, replica);
     const bytes = encodeImage(entries, generation);
     this.#assertSame(entries, bytes);
     const { image, bytes: deflated } = this.#placeImage(bytes, isReleased);
@@ -272,7 +273,10 @@ export class LogOwner {
     }
   }
 
-  /** The new log must say what the old one does, inode numbers too: kernels know files by them. */
+  /**
+   * The new log must say what the old one does, inode numbers too: kernels know nodes by them. Not
+   * so where the numbers of two directories collided of which one is gone: docs/decisions/0004.
+   */
   #assertSame(entries: readonly NewEntry[], bytes: Uint8Array): void {
     const { superblock, replica } = this.#follower;
     const after = new Replica(superblock);
@@ -282,7 +286,7 @@ export class LogOwner {
     const differs = before.find(([path, ino], at) => now[at]?.[0] !== path || now[at]?.[1] !== ino);
     if (after.problemCount === 0 && differs === undefined && now.length === before.length) return;
     const what = after.problems[0]?.message ?? differs?.[0] ?? 'more nodes';
-    throw new Fault('INTERNAL', `log: not compacted, the new one would say otherwise: ${what}`);
+    throw new Fault('PRECONDITION', `log: not compacted, the new one would say otherwise: ${what}`);
   }
 
   /** Where whoever reaches the log can read it; else also in memory that is free, or will be. */
@@ -326,6 +330,16 @@ export class LogOwner {
   get #logEnd(): number {
     return LOG_OFFSET + this.#follower.superblock.logLengthBytes;
   }
+}
+
+/** A log that another writer filled to its last slot has no room for the filler in slot 0. */
+function assertFits(entries: number, { capacity }: Replica): void {
+  if (entries <= capacity) return;
+  throw new Fault(
+    'PRECONDITION',
+    `log: not compacted, the new one would have ${entries} entries, and ${capacity} fit; nothing ` +
+      'in it is dead that could go: delete something first',
+  );
 }
 
 /** The first log index whose slot reaches that offset of the device. */

@@ -235,7 +235,7 @@ export class LogWriter implements Disposable {
   /** Applies what a plan wants; a plan that throws, or cannot be had, is told and no other. */
   #stage(waiting: Waiting): void {
     let plan = this.#planOf(waiting);
-    if (isFull(plan) && this.#makesRoom()) plan = this.#planOf(waiting);
+    if (isFull(plan) && this.#makesRoom(plan)) plan = this.#planOf(waiting);
     if (plan instanceof Error) {
       waiting.reject(plan);
       return;
@@ -282,14 +282,18 @@ export class LogWriter implements Disposable {
     }
   }
 
-  /** Compacts the log if that would help; false where it cannot be, or would not. */
-  #makesRoom(): boolean {
+  /**
+   * Compacts the log if that would help; false where it cannot be, or would not. Never in vain:
+   * what nodes have said of deleted files counts for the log as it is, and no longer.
+   */
+  #makesRoom({ code }: Fault): boolean {
     const { replica } = this.#follower;
     const isReleased = this.#options.isReleased ?? (() => false);
     const { namespace, dead } = replica;
     const live = namespace.fileCount + namespace.directoryCount + replica.devices.length;
     const kept = dead.filter((one) => !isReleased(one)).length;
-    if (replica.position <= live + 2 * kept) return false;
+    const helps = code === 'NO_SPACE' ? kept < dead.length : replica.position > live + 2 * kept;
+    if (!helps) return false;
     this.#write();
     try {
       this.#compact();
@@ -307,6 +311,6 @@ export class LogWriter implements Disposable {
   }
 }
 
-function isFull(plan: Encoded | Error): boolean {
+function isFull(plan: Encoded | Error): plan is Fault {
   return isFault(plan) && (plan.code === 'LOG_FULL' || plan.code === 'NO_SPACE');
 }

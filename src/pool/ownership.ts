@@ -147,7 +147,8 @@ export class Ownership {
     assertFinishable(owner, this.#unfencedOf(before, owner));
     const mine = before.find(({ record }) => record.hostId === this.#host.id);
     const slot = mine?.slot ?? this.#freeSlot(before);
-    const record = mine?.record ?? this.#emptyRecord();
+    const { name: hostName, isNode = mine?.record.isNode ?? false } = this.#host;
+    const record = { ...(mine?.record ?? this.#emptyRecord()), hostName, isNode };
     let epoch = 1 + highestEpoch(before, this.#control.owner());
     for (let claims = 0; claims < CLAIMS_MAX; claims++) {
       this.#publish(slot, 'pending', epoch, record, mine?.committed ?? 0);
@@ -290,6 +291,7 @@ export class Ownership {
       generation: 0,
       hostId,
       hostName,
+      isNode: false,
       voids: [],
       image: undefined,
       isRewriting: false,

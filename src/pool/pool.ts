@@ -11,6 +11,7 @@ import { type HostIdentity, hostIdentity } from './identity.ts';
 import { LogFollower } from './log-follower.ts';
 import type { Compaction } from './log-owner.ts';
 import { LogWriter, type Plan } from './log-writer.ts';
+import { replaceMaster } from './master.ts';
 import { META_DIRECTORY } from './meta-memory.ts';
 import type { TakeOverRules } from './ownership.ts';
 import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
@@ -49,6 +50,8 @@ export interface PoolOptions {
   readonly host?: HostIdentity;
   /** When the log of another host may be taken over. Default: never; see `famfs-csi adopt`. */
   readonly rules?: Partial<TakeOverRules>;
+  /** Appends whoever the master is: `adopt` is to follow. */
+  readonly adopts?: boolean;
   /** Whether the memory of a deleted file may be used again. Default: of none. */
   readonly isReleased?: (dead: DeadFile) => boolean;
 }
@@ -68,6 +71,7 @@ export class Pool implements Disposable {
   readonly #writer: LogWriter;
   readonly #lock: DeviceLock;
   readonly #systemUuid: string | undefined;
+  readonly #adopts: boolean;
   readonly #secondaries = new Map<number, SecondaryDevice>();
   readonly #deviceProblems = new Map<number, string>();
 
@@ -76,6 +80,7 @@ export class Pool implements Disposable {
     this.device = options.device;
     this.#memory = memory;
     this.#systemUuid = options.systemUuid;
+    this.#adopts = options.adopts ?? false;
     const secondaries = options.secondaries ?? [];
     this.#follower = new LogFollower(memory, options.onRemove, 1 + secondaries.length);
     const { deviceUuid: wanted = this.superblock.deviceUuid } = options;
@@ -141,6 +146,11 @@ export class Pool implements Disposable {
     return this.#follower.replica;
   }
 
+  /** Of the log that `replica` is of: see `LogFollower.generation`. */
+  get generation(): number {
+    return this.#follower.generation;
+  }
+
   /** The mapping of a device of the pool, or undefined where this host has not opened it. */
   memoryOf(devindex: number): Mapping | undefined {
     if (devindex > 0) return this.#secondaries.get(devindex)?.memory;
@@ -160,6 +170,11 @@ export class Pool implements Disposable {
   /** Applies what was appended since, by anybody; returns the log position. */
   follow(): number {
     return this.#follower.follow();
+  }
+
+  /** False while a host takes the log over or rewrites it: see `LogFollower.isSettled`. */
+  get isSettled(): boolean {
+    return this.#follower.isSettled;
   }
 
   /** Which hosts may still write to the log beside its owner, by name, after an append. */
@@ -192,12 +207,23 @@ export class Pool implements Disposable {
       throw new Fault('READ_ONLY', `pool ${this.name}: ${this.device} was opened for reading only`);
     }
     const { systemUuid: master } = this.superblock;
-    if (this.#systemUuid !== master) {
+    if (this.#systemUuid !== master && !this.#adopts) {
       throw new Fault(
         'READ_ONLY',
         `pool ${this.name}: its master is ${master}, this writer is ${this.#systemUuid}; ` +
-          'append from the master, or start this one with --system-uuid if it is the same',
+          'append from the master, start this one with --system-uuid if it is the same, or run ' +
+          `"famfs-csi adopt ${this.device}" when the master has stopped for good`,
       );
+    }
+  }
+
+  /** For who adopts it: takes the log over, then makes this writer's system the master. */
+  async adopt(): Promise<void> {
+    await this.append(() => ({ entries: [], result: undefined }));
+    const { systemUuid: master } = this.superblock;
+    using _hold = await this.#lock.acquire();
+    if (this.#systemUuid !== undefined && this.#systemUuid !== master) {
+      replaceMaster(this.#memory, this.#systemUuid);
     }
   }
 

@@ -20,7 +20,7 @@ function run(options: Partial<ChurnOptions>): Promise<ChurnResult> {
 
 /** `npm run churn` is the same for 200,000 volumes. */
 describe('volumes of mixed sizes and layouts that come and go, three nodes using some', () => {
-  test('leave no trace: no entry, no memory, no splinter of it, where the pool is reclaimed', async () => {
+  test('leave no entry, no memory, no splinter of it, where the pool is reclaimed', async () => {
     const result = await run({ reclaimEvery: 50 });
     expect(failuresOf(result)).toEqual([]);
     expect(result.compactions).toBeGreaterThanOrEqual(3000 / 50);
@@ -29,7 +29,7 @@ describe('volumes of mixed sizes and layouts that come and go, three nodes using
     expect(result.opened).toBeGreaterThan(500);
   });
 
-  test('never find the memory full that was given back, with nobody who reclaims in time', async () => {
+  test('never find memory full that was given back, with nobody who reclaims in time', async () => {
     const result = await run({});
     // Each compaction comes when all memory was used once: what lives is strewn over all of it.
     expect(failuresOf(result).filter((text) => !text.includes('in one piece'))).toEqual([]);

@@ -69,7 +69,7 @@ export interface ChurnResult {
   readonly seconds: number;
 }
 
-/** Volumes of mixed sizes and layouts come and go; nodes open some of them, and say what they have. */
+/** Volumes of mixed sizes and layouts come and go; nodes open some, and say what they have. */
 export async function churn(options: ChurnOptions): Promise<ChurnResult> {
   createEmulatedDevice(options.device, options.deviceBytes);
   {

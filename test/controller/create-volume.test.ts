@@ -17,6 +17,7 @@ describe('CreateVolume', () => {
         fsUuid: harness.pool.fsUuid,
         path: 'pvc-1',
         logPosition: '2',
+        logGeneration: '0',
         dataPath: 'dax',
       },
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { MiB } from '../../src/base/numbers.ts';
+import { GiB, MiB } from '../../src/base/numbers.ts';
 import type { NewEntry } from '../../src/format/log-entry.ts';
 import { failure } from '../csi/harness.ts';
 import { capability, controllerOf, create } from './harness.ts';
@@ -18,6 +18,39 @@ describe('DeleteVolume', () => {
     }
     expect(harness.pool.replica.position).toBe(4);
     expect(harness.pool.replica.namespace.root.childCount).toBe(0);
+  });
+
+  test.each([['a'], ['a', 'b']])('refuses a volume that is attached to %s', async (...nodes) => {
+    await using harness = await controllerOf();
+    const { volume } = await harness.controller.createVolume(create('v'));
+    for (const node_id of nodes) {
+      await harness.controller.controllerPublishVolume({
+        ...{
+          volume_id: 'v',
+          node_id,
+          readonly: true,
+          volume_context: volume?.volume_context ?? {},
+        },
+        volume_capability: capability('MULTI_NODE_READER_ONLY'),
+      });
+    }
+    expect(await failure(harness.controller.deleteVolume({ volume_id: 'v' }))).toBe(
+      `FAILED_PRECONDITION: volume v: attached to ${nodes.join(', ')}; detach it there, then ` +
+        'delete it',
+    );
+    expect(harness.pool.paths()).toEqual(['v/data']);
+  });
+
+  test('says how much is in quarantine, and for whom it waits, when the pool is full', async () => {
+    await using harness = await controllerOf();
+    await harness.controller.createVolume(create('v'));
+    await harness.controller.deleteVolume({ volume_id: 'v' });
+    const big = create('big', { capacity_range: { required_bytes: 4 * GiB } });
+    expect(await failure(harness.controller.createVolume(big))).toMatch(
+      /; 64 MiB more are in quarantine: 64 MiB of v, deleted 20\S+Z, wait for node \? \(nobody/,
+    );
+    const { available_capacity: available } = await harness.controller.getCapacity({});
+    expect(Number(available)).toBe(harness.pool.replica.space.largestFreeBytes);
   });
 
   test('does not hand out the memory of a deleted volume yet', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { GiB } from '../../src/base/numbers.ts';
+import { GiB, MiB } from '../../src/base/numbers.ts';
 import { ClusterEvents } from '../../src/controller/kubernetes-events.ts';
 import { KubernetesReports } from '../../src/controller/kubernetes-reports.ts';
+import { Quarantine } from '../../src/controller/quarantine.ts';
 import { ApiClient } from '../../src/kubernetes/api-client.ts';
 import { EventRecorder } from '../../src/kubernetes/events.ts';
 import type { FamfsNode, FamfsPool, NodePoolStatus } from '../../src/kubernetes/famfs-objects.ts';
@@ -23,6 +24,8 @@ class Setting implements AsyncDisposable {
   readonly recorder: EventRecorder;
   readonly events: ClusterEvents;
   readonly reports: KubernetesReports;
+  readonly quarantine = new Quarantine(() => new Date('2026-11-24T12:00:00Z'));
+  goneNodes: string[] = [];
   nowMs = 0;
 
   private constructor(server: FakeApiServer, poolNames: readonly string[]) {
@@ -36,7 +39,9 @@ class Setting implements AsyncDisposable {
     const { recorder, nodes, pools } = this;
     this.events = new ClusterEvents({ client, recorder, nodes, poolOf: () => poolNames[0] });
     const { events } = this;
-    const options = { client, driverName: DRIVER, pools, nodes, events, log: silentLog };
+    const quarantine = this.quarantine;
+    const parts = { client, driverName: DRIVER, pools, nodes, events, quarantine };
+    const options = { ...parts, goneNodes: () => this.goneNodes, log: silentLog };
     this.reports = new KubernetesReports({ ...options, now: () => this.nowMs });
   }
 
@@ -88,6 +93,19 @@ function state(name: string, change: Partial<NodePoolStatus> = {}): NodePoolStat
   return { name, dataPath: 'buffered', logPosition: 7, healthy: true, message: '', ...change };
 }
 
+async function makeAndDelete(pool: MemoryPool, name: string, sizeBytes: number): Promise<void> {
+  await pool.append(({ space, position }) => ({
+    entries: [
+      {
+        ...{ type: 'file', path: name, sizeBytes, flags: 2, uid: 0, gid: 0, mode: 0o644 },
+        fmap: space.find({ strips: 0 }, sizeBytes),
+      },
+      { type: 'delete', path: name, targetIndex: position },
+    ],
+    result: undefined,
+  }));
+}
+
 describe('the report of a pool', () => {
   test('is a FamfsPool object with its figures and its nodes', async () => {
     await using setting = await Setting.make('p');
@@ -99,7 +117,9 @@ describe('the report of a pool', () => {
       fsUuid,
       capacityBytes: replica.space.freeBytes,
       usedBytes: 0,
+      liveBytes: 0,
       quarantinedBytes: 0,
+      freeBytes: replica.space.freeBytes,
       largestFreeBytes: replica.space.largestFreeBytes,
       files: 0,
       logEntries: 0,
@@ -108,6 +128,8 @@ describe('the report of a pool', () => {
       used: '0 B',
       largestFree: '1014 MiB',
       logFill: '0%',
+      ...{ logLive: 0, logDead: 0, logFree: replica.capacity, logGeneration: 0 },
+      ...{ quarantined: '0 B', quarantine: [], quarantinedVolumes: 0, goneNodes: [] },
       health: 'Healthy',
       message: '',
       healthyNodes: '1/2',
@@ -115,6 +137,30 @@ describe('the report of a pool', () => {
         { name: 'n1', healthy: false },
         { name: 'n2', dataPath: 'dax', logPosition: 7, healthy: true },
       ],
+    });
+  });
+
+  test('says what is in quarantine, for whom it waits, and which nodes count as gone', async () => {
+    await using setting = await Setting.make('p');
+    const [pool] = setting.pools as [MemoryPool];
+    const count = 60;
+    for (let at = 0; at < count; at++) await makeAndDelete(pool, `v${at}`, (1 + at) * 4096);
+    const nodes = Array.from({ length: 20 }, (_, at) => ({ node: `n${at}` }));
+    setting.quarantine.heard(pool, nodes);
+    setting.goneNodes = ['n21'];
+    await setting.reports.look();
+    const status = setting.pool('p');
+    expect(status).toMatchObject({
+      quarantinedVolumes: count,
+      goneNodes: ['n21'],
+      usedBytes: 120 * MiB,
+    });
+    // The largest that there is room for, and the first nodes.
+    expect(status?.quarantine).toHaveLength(50);
+    expect(status?.quarantine?.[0]?.waitsFor).toHaveLength(8);
+    expect(status?.quarantine?.[0]).toMatchObject({
+      ...{ bytes: 2 * MiB, files: 1, since: '2026-11-24T12:00:00.000Z' },
+      waitsFor: expect.arrayContaining([{ node: 'n0', reason: 'has never said what it holds' }]),
     });
   });
 

@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import type { VolumePool } from '../../src/controller/volume-pool.ts';
-import type { Replica } from '../../src/format/replica.ts';
+import type { DeadFile, Replica } from '../../src/format/replica.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import type { Compaction } from '../../src/pool/log-owner.ts';
 import type { LogWriter, Plan } from '../../src/pool/log-writer.ts';
@@ -10,6 +10,8 @@ import { writerOf } from '../support/log-writer.ts';
 
 const SYSTEM_UUID = '00000000-0000-4000-8000-00000000aaaa';
 
+type IsReleased = (pool: string, generation: number, dead: DeadFile) => boolean;
+
 /** A pool over the real log follower and writer, in heap memory, without a lock among processes. */
 export class MemoryPool implements VolumePool {
   readonly name: string;
@@ -17,25 +19,30 @@ export class MemoryPool implements VolumePool {
   readonly #follower: LogFollower;
   readonly #writer: LogWriter;
 
-  private constructor(name: string, memory: HeapMemory) {
+  readonly #isReleased: IsReleased;
+
+  private constructor(name: string, memory: HeapMemory, isReleased: IsReleased) {
+    this.#isReleased = isReleased;
     this.name = name;
     this.memory = memory;
     this.#follower = new LogFollower(memory);
-    this.#writer = writerOf(this.#follower);
+    this.#writer = writerOf(this.#follower, {
+      isReleased: (dead) => isReleased(name, this.generation, dead),
+    });
   }
 
-  static make(name: string, lengthBytes: number): MemoryPool {
+  static make(name: string, lengthBytes: number, isReleased: IsReleased = () => false): MemoryPool {
     const memory = new HeapMemory(lengthBytes);
     mkfs(memory, { deviceName: name, systemUuid: SYSTEM_UUID });
-    const pool = new MemoryPool(name, memory);
+    const pool = new MemoryPool(name, memory, isReleased);
     // As a pool is that has been written to: its log is this host's.
     pool.#writer.appendHeld(() => ({ entries: [], result: undefined }));
     return pool;
   }
 
   /** What a controller that starts now sees. */
-  reopened(): MemoryPool {
-    return new MemoryPool(this.name, this.memory.reopened());
+  reopened(isReleased = this.#isReleased): MemoryPool {
+    return new MemoryPool(this.name, this.memory.reopened(), isReleased);
   }
 
   get fsUuid(): string {
@@ -44,6 +51,14 @@ export class MemoryPool implements VolumePool {
 
   get replica(): Replica {
     return this.#follower.replica;
+  }
+
+  get generation(): number {
+    return this.#follower.generation;
+  }
+
+  get isSettled(): boolean {
+    return this.#follower.isSettled;
   }
 
   follow(): number {

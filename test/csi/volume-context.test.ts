@@ -11,13 +11,14 @@ const context = {
   fsUuid: '00000000-0000-4000-8000-000000000001',
   path: 'pvc-1',
   logPosition: 7,
+  logGeneration: 65536,
   dataPath: 'any',
 } as const;
 
 describe('volume context', () => {
   test('comes back as it was given, in strings', () => {
     const encoded = encodeVolumeContext(context);
-    expect(encoded).toEqual({ ...context, logPosition: '7' });
+    expect(encoded).toEqual({ ...context, logPosition: '7', logGeneration: '65536' });
     expect(decodeVolumeContext('pvc-1', encoded)).toEqual(context);
   });
 
@@ -27,12 +28,21 @@ describe('volume context', () => {
       fsUuid: '',
       path: 'v',
       logPosition: 0,
+      logGeneration: 0,
       dataPath: 'dax',
     });
   });
 
+  test('of a release before logs were rewritten is of generation 0', () => {
+    const { logGeneration: _, ...old } = encodeVolumeContext(context);
+    expect(decodeVolumeContext('pvc-1', old)).toEqual({ ...context, logGeneration: 0 });
+  });
+
   test('has pool and directory from a static handle, which it may repeat and not deny', () => {
-    const expected = { pool: 'p', fsUuid: '', path: 'sets/faces', logPosition: 0, dataPath: 'any' };
+    const expected = {
+      ...{ pool: 'p', fsUuid: '', path: 'sets/faces', dataPath: 'any' },
+      ...{ logPosition: 0, logGeneration: 0 },
+    };
     const handle = 'p/sets/faces';
     expect(decodeVolumeContext(handle, { dataPath: 'any' })).toEqual(expected);
     const again = { dataPath: 'any', pool: 'p', path: 'sets/faces' };
@@ -55,6 +65,8 @@ describe('volume context', () => {
   test.each([
     ['pool', { pool: '' }],
     ['logPosition', { logPosition: '-1' }],
+    ['logPosition', { logPosition: '9007199254740992' }],
+    ['logGeneration', { logGeneration: '1e3' }],
     ['dataPath', { dataPath: 'fast' }],
     ['path', { path: '../etc' }],
     ['path', { path: '/etc' }],

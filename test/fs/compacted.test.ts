@@ -10,6 +10,7 @@ import type { Attr } from '../../src/fuse/operations.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import type { LogWriter } from '../../src/pool/log-writer.ts';
 import { ModelPool } from '../kernel-model/model-pool.ts';
+import { caught } from '../support/caught.ts';
 import { writerOf } from '../support/log-writer.ts';
 
 const OWNER = { uid: 0, gid: 0 };
@@ -88,7 +89,7 @@ function listing(fs: FamfsFileSystem, ino: number, cookie: number, room: number)
 }
 
 describe('a listing that is under way', () => {
-  test('names all that is there all along once, over compactions, deletions and a new server', () => {
+  test('names all that stays there once, over compactions, deletions and a new server', () => {
     const kept = Array.from({ length: 200 }, (_, at) => `kept-${at}`);
     const gone = Array.from({ length: 100 }, (_, at) => `gone-${at}`);
     mkdir('d');
@@ -242,7 +243,7 @@ describe('a server over a compaction', () => {
     expect(lookUp(fs, '+a+b').ino).not.toBe(ino);
   });
 
-  test('gives memory to a new file only once nothing has the old one: number, size and mode are new', () => {
+  test('gives a number to a new file, with new facts, only once nothing has the old one', () => {
     mkdir('v');
     make('v/data', 4 * MiB, CONTIGUOUS, 0o600);
     using fs = serve();
@@ -265,7 +266,7 @@ describe('a server over a compaction', () => {
 });
 
 describe('a server, while the log is taken over or rewritten', () => {
-  test('serves what it knew before, to its successor nothing else', () => {
+  test('serves what it knew before; a successor does not start, rather than know nothing', () => {
     mkdir('v');
     make('v/data');
     make('gone');
@@ -280,6 +281,7 @@ describe('a server, while the log is taken over or rewritten', () => {
     expect(fs.getFmap(ino)).toEqual(fmap);
     expect(fs.lookup(1, 'gone')).toBe(-2);
     expect(listing(fs, directoryIno('v'), 2, 10).names).toEqual(['data']);
+    expect(caught(serve)).toMatchObject({ code: 'BUSY' });
     // Another writer of the host goes on.
     writer = writerOf(new LogFollower(pool.memory));
     make('new');
@@ -287,6 +289,8 @@ describe('a server, while the log is taken over or rewritten', () => {
     expect(lookUp(fs, 'v/data').ino).toBe(ino);
     expect(lookUp(fs, 'new').sizeBytes).toBe(UNIT);
     expect(fs.pool.replica.problems).toEqual([]);
+    using successor = serve();
+    expect(successor.getattr(ino)).toEqual(fs.getattr(ino));
   });
 });
 

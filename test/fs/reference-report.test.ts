@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
 import { Namespace, type Node } from '../../src/format/namespace.ts';
-import { type Resolve, reportReferences } from '../../src/fs/reference-report.ts';
+import { heldInodes, type Resolve, reportReferences } from '../../src/fs/reference-report.ts';
 import { References } from '../../src/fs/references.ts';
 import { at, FILES_AT, ModelPool, simple } from '../kernel-model/model-pool.ts';
 
@@ -23,6 +23,16 @@ function filesOf(count: number, isLive: boolean) {
     return node && { node, isLive };
   };
   return { volume, files, resolve };
+}
+
+/** A deleted file as a compacted log has it. */
+function quarantined(volume: string): { ino: number; resolve: Resolve } {
+  const namespace = new Namespace();
+  const name = `+${volume.slice(0, 48)}+1z`;
+  const fmap = simple(placeOf(0));
+  const file = { ...OWNER, sizeBytes: 2 * MiB, fmap };
+  const node = namespace.addFile(namespace.root, name, 1, file);
+  return { ino: node.ino, resolve: () => ({ node, isLive: false }) };
 }
 
 function referred(...inos: readonly number[]): References {
@@ -91,4 +101,41 @@ test('a server that replays the log tells of the deleted file that the table sti
   references.released(ino);
   references.forgotten(ino, 1);
   expect(fs.referenceReport()).toMatchObject({ deleted: [], deletedCount: 0 });
+});
+
+describe('a report of references to files in quarantine', () => {
+  test('knows the volume of a deleted file that a log written anew calls by another name', () => {
+    const name = `pvc-${'0'.repeat(60)}`;
+    const { resolve, ino } = quarantined(name);
+    const { deleted } = reportReferences(referred(ino), resolve, name);
+    expect(deleted).toMatchObject([{ volume: name.slice(0, 48), ino }]);
+    expect(reportReferences(referred(ino), resolve, 'pvc-1').deletedCount).toBe(0);
+  });
+});
+
+describe('held inodes', () => {
+  test('are those of deleted files, in order', () => {
+    const { volume, files, resolve } = filesOf(3, false);
+    const inos = files.map(({ ino }) => ino);
+    expect(heldInodes(referred(volume.ino, ...[...inos].reverse()), resolve)).toEqual(inos);
+  });
+
+  test('are none while the files live', () => {
+    const { files, resolve } = filesOf(3, true);
+    expect(heldInodes(referred(...files.map(({ ino }) => ino)), resolve)).toEqual([]);
+  });
+
+  test('have among them what the log does not know, but nothing of the pool itself', () => {
+    const { files } = filesOf(1, false);
+    const ino = files[0]?.ino ?? 0;
+    expect(heldInodes(referred(ino), () => undefined)).toEqual([ino]);
+    expect(heldInodes(referred(ino), () => 'own')).toEqual([]);
+  });
+
+  test('are listed up to 4096; more are unknown, which is not none', () => {
+    const { files, resolve } = filesOf(4097, false);
+    const inos = files.map(({ ino }) => ino);
+    expect(heldInodes(referred(...inos.slice(1)), resolve)).toHaveLength(4096);
+    expect(heldInodes(referred(...inos), resolve)).toBeUndefined();
+  });
 });

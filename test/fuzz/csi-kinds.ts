@@ -59,6 +59,7 @@ function runContext(map: StringMap, random: Random, tally: Tally): void {
   if (found === undefined) return;
   must(isPoolPath(found.path), () => `path ${JSON.stringify(found.path)}`);
   must(Number.isSafeInteger(found.logPosition) && found.logPosition >= 0, 'log position');
+  must(Number.isSafeInteger(found.logGeneration) && found.logGeneration >= 0, 'generation');
   must(found.pool !== '', 'a pool without a name');
   const again = decodeVolumeContext(volumeId, encodeVolumeContext(found));
   mustEqual(JSON.stringify(again), JSON.stringify(found), 'encoded and decoded again');
@@ -125,6 +126,10 @@ export const CSI_KINDS: readonly AnyKind[] = [
       logPosition: [
         ['0', '12'],
         ['9007199254740992', '1e3', '-1', '0x1'],
+      ],
+      logGeneration: [
+        ['0', '65536'],
+        ['x', '-1', '99999999999999999'],
       ],
       dataPath: [['any', 'dax'], ['push']],
       readonly: [['true', 'false'], ['1']],

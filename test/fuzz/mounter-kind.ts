@@ -32,10 +32,25 @@ const VALUES: readonly unknown[] = [
   ],
   ...['pool', 'status', 'INVALID', 'constructor', '__proto__', 'NO_SPACE'],
 ];
-const KEYS = ['v', 'id', 'op', 'pool', 'atLeast', 'ok', 'result', 'error', 'code', 'message'];
-const MOUNT = { mountPoint: '/p', dataPath: 'buffered', dataPathReason: 'x', fsUuid: 'u' };
+const KEYS = [
+  'v',
+  'id',
+  'op',
+  'pool',
+  'atLeast',
+  'generation',
+  'ok',
+  'result',
+  'error',
+  'code',
+  'message',
+];
+const MOUNT = {
+  ...{ mountPoint: '/p', dataPath: 'buffered', dataPathReason: 'x', fsUuid: 'u' },
+  logGeneration: 0,
+};
 const GOOD: readonly object[] = [
-  { v: 1, id: 7, op: 'pool', pool: 'fast', atLeast: 12 },
+  { v: 1, id: 7, op: 'pool', pool: 'fast', atLeast: 12, generation: 3 },
   { v: 1, id: 8, op: 'status' },
   { id: 7, ok: true, result: { ...MOUNT, logPosition: 4 } },
   { id: 7, ok: false, error: { code: 'NO_SPACE', message: 'm' } },

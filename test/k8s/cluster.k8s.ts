@@ -3,6 +3,7 @@ import { afterAll, describe } from '@jest/globals';
 import { step } from '../vm/story.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { damage } from './steps/damage.ts';
+import { deadNode } from './steps/dead-node.ts';
 import { examples } from './steps/examples.ts';
 import { install } from './steps/install.ts';
 import { lifecycle } from './steps/lifecycle.ts';
@@ -18,7 +19,10 @@ const NODES = 2;
 /** `--hold` ends with the process; what a timer can wait for is enough. */
 const HOLD_MS = 2 ** 31 - 1;
 /** Each stands on a chart that is installed; for work on one of them, `--only=NAME,…`. */
-const GROUPS = { examples, lifecycle, refusals, upgrade, damage, rbac, uninstall };
+const GROUPS = {
+  ...{ examples, lifecycle, refusals, upgrade },
+  ...{ 'dead-node': deadNode, damage, rbac, uninstall },
+};
 const only = process.env.FAMFS_K8S_ONLY ?? '';
 
 const story = { namespace: 'famfs-csi' } as Story;

@@ -15,6 +15,7 @@ function pool(name: string, fsUuid?: string): PoolStatus {
     dataPathReason: '',
     fsUuid,
     logPosition: 0,
+    logGeneration: 0,
   };
   const state = mount ? { mount } : { problem: 'not mounted yet' };
   return { name, devices: [{ path: `/dev/${name}` }], mountPoint, serverRestarts: 0, ...state };

@@ -4,10 +4,11 @@ import type { VolumeContext } from '../../src/csi/volume-context.ts';
 import { ApiClient } from '../../src/kubernetes/api-client.ts';
 import { EventRecorder } from '../../src/kubernetes/events.ts';
 import type { FamfsNode } from '../../src/kubernetes/famfs-objects.ts';
+import { decodeInodes } from '../../src/kubernetes/held-inodes.ts';
 import { type KubeObject, PATHS } from '../../src/kubernetes/objects.ts';
 import type { MounterStatus, PoolMount, PoolStatus } from '../../src/mounter/client.ts';
 import { Fabrics } from '../../src/node/fabrics.ts';
-import { NodeReports } from '../../src/node/node-reports.ts';
+import { NodeReports, type NodeReportsOptions } from '../../src/node/node-reports.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import { silentLog } from '../support/silent-log.ts';
 
@@ -20,6 +21,7 @@ const MOUNT: PoolMount = {
   dataPathReason: 'no famfs in this kernel',
   fsUuid: UUID,
   logPosition: 7,
+  logGeneration: 0,
 };
 const POOL: PoolStatus = {
   name: 'p',
@@ -27,13 +29,17 @@ const POOL: PoolStatus = {
   mountPoint: '/pools/p',
   mount: MOUNT,
   serverRestarts: 2,
-  usage: { openFiles: 3, cachedInodes: 5, volumes: [{ id: 'v', openFiles: 3, cachedInodes: 4 }] },
+  usage: {
+    ...{ openFiles: 3, cachedInodes: 5, heldInodes: [] },
+    volumes: [{ id: 'v', openFiles: 3, cachedInodes: 4 }],
+  },
 };
 const LOCATION: VolumeContext = {
   pool: 'p',
   fsUuid: UUID,
   path: 'v',
   logPosition: 1,
+  logGeneration: 0,
   dataPath: 'dax',
 };
 
@@ -45,6 +51,7 @@ class Setting implements AsyncDisposable {
   readonly recorder: EventRecorder;
   readonly fabrics: Fabrics;
   readonly reports: NodeReports;
+  readonly #options: NodeReportsOptions;
   status: MounterStatus | Fault = { keeperPid: 1, pools: [POOL] };
   nowMs = 0;
 
@@ -60,14 +67,19 @@ class Setting implements AsyncDisposable {
     };
     this.fabrics = new Fabrics({ driverName: 'csi.famfs.io', status, patienceMs: 0 });
     const { recorder, fabrics } = this;
-    const options = { client, nodeName: 'n1', status, fabrics, recorder, log: silentLog };
-    this.reports = new NodeReports({ ...options, now: () => this.nowMs });
+    this.#options = { client, nodeName: 'n1', status, fabrics, recorder, log: silentLog };
+    this.reports = this.restarted();
   }
 
   static async make(): Promise<Setting> {
     const setting = new Setting(await FakeApiServer.start());
     setting.server.store.put(PATHS.nodes, { metadata: { name: 'n1', uid: 'u1' } });
     return setting;
+  }
+
+  /** Of a node plugin that starts now. */
+  restarted(): NodeReports {
+    return new NodeReports({ ...this.#options, now: () => this.nowMs });
   }
 
   node(): FamfsNode | undefined {
@@ -116,6 +128,8 @@ describe("a node's FamfsNode object", () => {
           dataPath: 'buffered',
           generation: 'buffered',
           logPosition: 7,
+          logGeneration: 0,
+          heldInodes: '',
           healthy: true,
           message: '',
           serverRestarts: 2,
@@ -193,12 +207,129 @@ describe("a node's FamfsNode object", () => {
       [verb, resource, name].join(' ').trim(),
     );
     expect(asked).toEqual([
+      'get famfsnodes n1',
       'patch famfsnodes/status n1',
       'get nodes n1',
       'create famfsnodes',
       'patch famfsnodes/status n1',
       'patch famfsnodes/status n1',
     ]);
+  });
+});
+
+describe('what the controller goes by in a FamfsNode', () => {
+  const GONE = new Fault('UNAVAILABLE', 'mounter: is it running?');
+  const held = (setting: Setting) => setting.node()?.status?.pools?.[0];
+  const withHeld = (...heldInodes: number[]) => ({
+    keeperPid: 1,
+    pools: [{ ...POOL, usage: { openFiles: 1, cachedInodes: 1, volumes: [], heldInodes } }],
+  });
+
+  test('has the deleted files that the kernel refers to, at a place in the log', async () => {
+    await using setting = await Setting.make();
+    setting.status = withHeld(1040, 528);
+    await setting.reports.look();
+    expect(held(setting)).toMatchObject({ logPosition: 7, logGeneration: 0, heldInodes: 'eo.e8' });
+    expect(decodeInodes(held(setting)?.heldInodes ?? '')).toEqual([528, 1040]);
+  });
+
+  test('does not say that nothing is held when there is too much to list', async () => {
+    await using setting = await Setting.make();
+    const usage = { openFiles: 1, cachedInodes: 5000, volumes: [] };
+    setting.status = { keeperPid: 1, pools: [{ ...POOL, usage }] };
+    await setting.reports.look();
+    expect(held(setting)).not.toHaveProperty('heldInodes');
+  });
+
+  test('is not written before the mounter has answered once', async () => {
+    await using setting = await Setting.make();
+    setting.status = GONE;
+    await setting.reports.look();
+    await setting.later(60_000);
+    expect(setting.node()).toBeUndefined();
+  });
+
+  test('stays while the pool is not mounted or the mounter does not answer', async () => {
+    await using setting = await Setting.make();
+    setting.status = withHeld(528);
+    await setting.reports.look();
+    const { mount: _, usage: __, ...unmounted } = POOL;
+    const said = { fsUuid: UUID, logPosition: 7, logGeneration: 0, heldInodes: 'eo' };
+    for (const status of [
+      GONE,
+      { keeperPid: 2, pools: [unmounted] },
+      { keeperPid: 3, pools: [] },
+    ]) {
+      setting.status = status;
+      await setting.later(60_000);
+      expect(held(setting)).toMatchObject({ ...said, healthy: false });
+    }
+  });
+
+  test('stays when the node plugin starts anew while the pool is not mounted', async () => {
+    await using setting = await Setting.make();
+    setting.status = withHeld(528);
+    await setting.reports.look();
+    const { mount: _, usage: __, ...unmounted } = POOL;
+    setting.status = { keeperPid: 1, pools: [unmounted] };
+    await setting.restarted().look();
+    expect(held(setting)).toMatchObject({ logPosition: 7, heldInodes: 'eo', healthy: false });
+  });
+
+  test('is not overwritten by a plugin that cannot read what the one before wrote', async () => {
+    await using setting = await Setting.make();
+    setting.status = withHeld(528);
+    await setting.reports.look();
+    setting.status = { keeperPid: 1, pools: [] };
+    setting.server.fault = ({ verb, resource }) =>
+      verb === 'get' && resource === 'famfsnodes' ? 503 : undefined;
+    await setting.restarted().look();
+    expect(held(setting)).toMatchObject({ heldInodes: 'eo' });
+  });
+});
+
+describe('a node that is to give out a volume', () => {
+  test('waits until its object says that it has the pool', async () => {
+    await using setting = await Setting.make();
+    await setting.reports.registered('p');
+    expect(setting.node()?.status?.pools).toMatchObject([{ name: 'p', fsUuid: UUID }]);
+    const before = setting.server.seen.length;
+    await setting.reports.registered('p');
+    const asked = setting.server.seen.slice(before).map(({ verb }) => verb);
+    expect(asked).toEqual(['get']);
+  });
+
+  test('does so though the object was written a moment ago, without the pool', async () => {
+    await using setting = await Setting.make();
+    const { mount: _, usage: __, ...unmounted } = POOL;
+    setting.status = { keeperPid: 1, pools: [unmounted] };
+    await setting.reports.look();
+    setting.status = { keeperPid: 1, pools: [POOL] };
+    await setting.reports.registered('p');
+    expect(setting.node()?.status?.pools).toMatchObject([{ name: 'p', fsUuid: UUID }]);
+  });
+
+  test('writes the object anew when it was deleted meanwhile', async () => {
+    await using setting = await Setting.make();
+    await setting.reports.look();
+    setting.server.store.delete(PATHS.famfsNodes, 'n1');
+    await setting.reports.registered('p');
+    expect(setting.node()?.status?.pools).toMatchObject([{ name: 'p', fsUuid: UUID }]);
+  });
+
+  test('refuses while that cannot be written', async () => {
+    await using setting = await Setting.make();
+    setting.server.fault = ({ verb }) => (verb === 'patch' ? 503 : undefined);
+    await expect(setting.reports.registered('p', AbortSignal.abort())).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringMatching(/does not know yet that node n1 has it .*; retry/),
+    });
+  });
+
+  test('leaves a pool that its mounter does not have for the mounter to refuse', async () => {
+    await using setting = await Setting.make();
+    await setting.reports.registered('other');
+    await expect(setting.reports.registered('other')).resolves.toBeUndefined();
   });
 });
 

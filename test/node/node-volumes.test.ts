@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { codeOf, Fault, messageOf } from '../../src/base/errors.ts';
+import type { LogPlace } from '../../src/base/log-place.ts';
 import { decodeVolumeContext, type VolumeContext } from '../../src/csi/volume-context.ts';
 import type { PoolMount } from '../../src/mounter/client.ts';
 import type { MountInfo } from '../../src/native/mounts.ts';
@@ -58,7 +59,7 @@ let mounts: FakeMounts;
 let problem: string | undefined;
 let volumes: NodeVolumes;
 let mounted: PoolMount;
-let askedFor: number[];
+let askedFor: LogPlace[];
 let askedAbout: string[];
 const at = (...names: string[]) => join(folder, ...names);
 
@@ -67,6 +68,7 @@ const location: VolumeContext = {
   fsUuid: UUID,
   path: 'vol',
   logPosition: 7,
+  logGeneration: 3,
   dataPath: 'any',
 };
 const stage = (more: object = {}) =>
@@ -109,10 +111,11 @@ beforeEach(() => {
     dataPathReason: 'the pool is a file',
     fsUuid: UUID,
     logPosition: 7,
+    logGeneration: 3,
   };
   askedFor = [];
   askedAbout = [];
-  const poolMount = async (_pool: string, atLeast: number, { path }: { path: string }) => {
+  const poolMount = async (_pool: string, atLeast: LogPlace, { path }: { path: string }) => {
     askedFor.push(atLeast);
     askedAbout.push(path);
     return mounted;
@@ -148,7 +151,7 @@ describe('a static handle', () => {
 describe('node stages', () => {
   test('binds the volume once the mounter has followed the log to its position', async () => {
     await stage();
-    expect(askedFor).toEqual([7]);
+    expect(askedFor).toEqual([{ generation: 3, position: 7 }]);
     expect(mounts.table.at(-1)).toMatchObject({ mountPoint: at('staging'), root: '/vol' });
   });
 

@@ -16,7 +16,8 @@ import { Markdown } from '../support/markdown.ts';
 function controller(pool: CountedPool, locks = new KeyedLock(1000)): Metrics {
   const metrics = new Metrics('csi.famfs.io');
   const replaySeconds = new Map([['p', 0.25]]);
-  metrics.add(controllerMetrics({ pools: [pool], replaySeconds, locks, leadership: ALWAYS }));
+  const parts = { locks, leadership: ALWAYS, overrides: () => 2 };
+  metrics.add(controllerMetrics({ pools: [pool], replaySeconds, ...parts }));
   return metrics;
 }
 
@@ -37,6 +38,7 @@ const POOL: PoolStatus = {
     dataPathReason: '',
     fsUuid: 'aaaaaaaa-0000-4000-8000-000000000000',
     logPosition: 7,
+    logGeneration: 0,
   },
   serverRestarts: 2,
   replaySeconds: 0.5,
@@ -97,10 +99,16 @@ describe('metrics', () => {
         `famfs_pool_capacity_bytes{pool="p"} ${space.freeBytes + 4 * MiB}`,
         `famfs_pool_used_bytes{pool="p"} ${4 * MiB}`,
         `famfs_pool_largest_free_bytes{pool="p"} ${space.largestFreeBytes}`,
+        `famfs_pool_live_bytes{pool="p"} ${4 * MiB}`,
+        `famfs_pool_free_bytes{pool="p"} ${space.freeBytes}`,
         'famfs_pool_quarantined_bytes{pool="p"} 0',
+        'famfs_quarantine_overrides_total 2',
         'famfs_pool_files{pool="p"} 1',
         'famfs_pool_healthy{pool="p"} 1',
         'famfs_log_entries{pool="p"} 1',
+        'famfs_log_live_entries{pool="p"} 1',
+        'famfs_log_dead_entries{pool="p"} 0',
+        'famfs_log_generation{pool="p"} 0',
         `famfs_log_capacity_entries{pool="p"} ${capacity}`,
         `famfs_log_fill_ratio{pool="p"} ${1 / capacity}`,
         'famfs_log_appended_entries_total{pool="p"} 1',

@@ -96,6 +96,7 @@ export const OWNER_MUTANTS: readonly OwnerMutant[] = [
   { name: 'no image to redo from', breaks: 'successor', writer: (raw) => new NoImage(raw) },
   { name: 'closed, not written back', breaks: 'whole', writer: (raw) => new ClosesDirty(raw) },
   { name: 'generation published last', breaks: 'whole', writer: (raw) => new GenerationLast(raw) },
+  { name: 'nothing is released', breaks: 'room', isReleased: () => false },
   { name: 'no acknowledgement needed', breaks: 'exclusive', isReleased: () => true },
   {
     name: 'acknowledged before FORGET',

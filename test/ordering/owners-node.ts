@@ -68,6 +68,13 @@ export class FabricNode {
     }
   }
 
+  /** Follows, closes all files, and says so. */
+  rest(): void {
+    this.poll();
+    this.open.clear();
+    this.#acknowledge();
+  }
+
   /** Opens a file, or closes one; then says what it has. */
   live(): void {
     const { random } = this.#world.memory;
@@ -79,7 +86,11 @@ export class FabricNode {
     } else if (this.open.size > 0 && random.chance(0.5)) {
       this.open.delete(random.pick([...this.open.keys()]));
     }
-    if (!random.chance(0.7)) return;
+    if (random.chance(0.7)) this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    if (this.follower === undefined) return;
     const { generation, replica, isSettled } = this.follower;
     if (!isSettled) return;
     const held = new Set([...this.open.values()].map(({ ino }) => ino));

@@ -33,6 +33,7 @@ export const OWNER_PROPERTIES = {
   kept: 'a live file keeps inode number, size and extents through every compaction',
   durable: 'what was answered is there after quiet, on every node, and nothing that was deleted',
   successor: 'a new writer opens, appends and compacts, wherever its predecessor ended',
+  room: 'a pool whose live files fit, and whose nodes have let go of the others, is not full',
   whole: 'no node ever sees a log that is damaged or has problems',
 } as const;
 
@@ -69,7 +70,9 @@ export interface Wrongs {
 }
 
 const HOSTS = 3;
-const DEVICE_BYTES = 64 * MiB;
+/** Superblock, log, and memory for five files of the smaller kind. */
+const DEVICE_BYTES = 20 * MiB;
+const FILE_BYTES = 2 * MiB;
 const NEST_CHANCE = 0.01;
 const POLL_CHANCE = 0.04;
 /** How often a writer closes the log when it is done. */
@@ -120,6 +123,7 @@ class OwnersWorld implements Watcher {
   /** Of calls that were not answered: they may have counted or not. */
   readonly #doubtful = new Set<string>();
   #isPolling = false;
+  #isFull = false;
   #unknownChance = UNKNOWN_CHANCE;
 
   constructor(scenario: OwnersScenario, wrongs: Wrongs) {
@@ -239,6 +243,7 @@ class OwnersWorld implements Watcher {
       // The memory may be full of what nobody has acknowledged yet: then nothing happened.
       if (!isFault(error) || (error.code !== 'NO_SPACE' && error.code !== 'LOG_FULL')) throw error;
       for (const path of touched) this.#doubtful.delete(path);
+      this.#isFull = true;
     }
   }
 
@@ -312,6 +317,11 @@ class OwnersWorld implements Watcher {
     memory.catchUp();
     const last = { host: 1, pick: 0, end: 'stop', endAt: 0 } as const;
     this.#do({ ...last, kind: 'create' });
+    for (const node of this.#nodes) node.rest();
+    this.#isFull = false;
+    this.#do({ ...last, kind: 'create' });
+    memory.catchUp();
+    this.#checkRoom();
     this.#do({ ...last, kind: 'compact' });
     memory.catchUp();
     const fresh = memory.hosts.map((_, host) => new FabricNode(this, host));
@@ -319,6 +329,16 @@ class OwnersWorld implements Watcher {
       node.poll();
       this.#checkAnswers(node);
     }
+  }
+
+  #checkRoom(): void {
+    const [node] = this.#nodes;
+    node?.poll();
+    const files = [...(node?.follower?.replica.namespace.files() ?? [])].map(openOf);
+    const extents = files.flatMap((file) => file.extents);
+    const live = extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    const free = DEVICE_BYTES - 10 * MiB - live;
+    if (this.#isFull && free >= FILE_BYTES) this.report('room', `full, with ${free} bytes free`);
   }
 
   #checkAnswers(node: FabricNode): void {

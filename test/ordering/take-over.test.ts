@@ -19,7 +19,7 @@ function flushesOfOpen(image: ImageFile, options: Partial<PoolOptions>): unknown
 
 /** What a flush is for is proven in owners.test.ts; here, that the product does it. */
 describe('a pool that is opened', () => {
-  test('to write flushes its log and the control area, until it is known to be closed', async () => {
+  test('to write flushes log and control area, until it is known to be closed', async () => {
     using image = new ImageFile('b_tree_8g');
     const systemUuid = readFacts('b_tree_8g').superblock.system_uuid;
     const area = [[MiB, MiB + 8 * MiB]];

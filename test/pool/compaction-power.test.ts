@@ -192,6 +192,52 @@ describe('the power, cut at any store of a compaction of', () => {
   });
 });
 
+describe('a log of the reference that is', () => {
+  const full = () => {
+    const { bytes } = LogMemory.image('d_full_log_64g', 64 * GiB);
+    const all = new Uint8Array(BACKED_BYTES);
+    all.set(bytes);
+    return new LogMemory(all, 64 * GiB);
+  };
+
+  test('full to its last slot of what lives, is left as it is: the new one would not fit', () => {
+    const memory = full();
+    append(writerOn(memory), () => []);
+    const before = memory.copy();
+    expect(thrown(() => writerOn(memory).compactHeld())).toMatch(
+      /^PRECONDITION: log: not compacted, the new one would have 15421 entries, and 15420 fit/,
+    );
+    expect(Buffer.compare(memory.bytes.subarray(2 * MiB), before.bytes.subarray(2 * MiB))).toBe(0);
+    expect(liveIn(memory)).toEqual(liveIn(before));
+  });
+
+  test('nearly full, is compacted as any other, wherever it is cut', () => {
+    const old = full();
+    old.setWords(15_000, 15_000);
+    const writer = writerOn(old);
+    const files = [...new LogFollower(old).replica.namespace.files()];
+    remove(writer, ...files.slice(0, 50).map(({ path }) => path));
+    old.stores = 0;
+    const whole = old.copy();
+    writerOn(whole).compactHeld();
+    const live = liveIn(old);
+    expect(liveIn(whole)).toEqual(live);
+    const logs = [referenceView(old.bytes), referenceView(whole.bytes)];
+    expect(logs.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(logs[1]?.entries.length).toBeLessThan(15_000);
+    for (let cut = 1; cut < whole.stores; cut += Math.ceil(whole.stores / 7)) {
+      const memory = old.copy();
+      memory.dieAfter(cut, (line) => line % 2 === 0);
+      expect(thrown(() => writerOn(memory).compactHeld())).toMatch('power lost');
+      memory.revive();
+      expect([undefined, JSON.stringify(live)]).toContain(JSON.stringify(liveIn(memory)));
+      expectReferenceSees(memory, logs);
+      append(writerOn(memory), () => []);
+      expect(liveIn(memory)).toEqual(live);
+    }
+  });
+});
+
 describe('a log that was compacted', () => {
   test('names what is in quarantine, so that no reader ever sees memory twice', async () => {
     const memory = churned(4);

@@ -26,7 +26,7 @@ export function referenceView(bytes: Uint8Array): ReferenceView {
   const nextIndex = u64(LOG + 40);
   if (nextIndex > u64(LOG + 16) + 1) problems.push('next_index is beyond the log');
   const entries: Uint8Array[] = [];
-  const paths: string[] = [];
+  const paths = new Set<string>();
   const used: [number, number, string][] = [[0, LOG + u64(24), 'superblock and log']];
   const directories = new Set(['']);
   for (let index = 0; index < nextIndex && problems.length === 0; index++) {
@@ -39,8 +39,8 @@ export function referenceView(bytes: Uint8Array): ReferenceView {
     const path = textAt(bytes, at + (type === 0 ? 40 : 28));
     const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
     if (!directories.has(parent)) problems.push(`${path}: no directory ${parent}`);
-    if (paths.includes(path)) problems.push(`${path} is there twice`);
-    paths.push(path);
+    if (paths.has(path)) problems.push(`${path} is there twice`);
+    paths.add(path);
     if (type === 1) directories.add(path);
     else for (const range of extentsAt(view, at)) used.push([...range, path]);
   }
@@ -49,7 +49,7 @@ export function referenceView(bytes: Uint8Array): ReferenceView {
     const [start = Number.POSITIVE_INFINITY, , other] = used[at + 1] ?? [];
     if (start < end) problems.push(`${path} and ${other} share memory`);
   }
-  return { entries, paths, problems };
+  return { entries, paths: [...paths], problems };
 }
 
 /** Of device 0. */

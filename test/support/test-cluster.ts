@@ -52,8 +52,8 @@ export class TestCluster {
   readonly controller: CsiClient;
   readonly nodes: { local: LocalNode; csi: CsiClient; mounter: MounterClient }[];
 
-  private constructor(nodes: number) {
-    this.local = new LocalCluster({ main: MAIN, nodes });
+  private constructor(nodes: number, options: { reclaims?: boolean }) {
+    this.local = new LocalCluster({ main: MAIN, nodes, ...options });
     this.controller = connectCsi(this.local.controllerSocket, { waitForReady: true });
     this.nodes = this.local.nodes.map((local) => ({
       local,
@@ -62,8 +62,12 @@ export class TestCluster {
     }));
   }
 
-  static async start(nodes: number, fabricBytes: number): Promise<TestCluster> {
-    const cluster = new TestCluster(nodes);
+  static async start(
+    nodes: number,
+    fabricBytes: number,
+    options: { reclaims?: boolean } = {},
+  ): Promise<TestCluster> {
+    const cluster = new TestCluster(nodes, options);
     try {
       createEmulatedDevice(cluster.local.fabric, fabricBytes);
       {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GiB, MiB } from '../../src/base/numbers.ts';
-import type { FamfsPool } from '../../src/kubernetes/famfs-objects.ts';
+import { openForReading } from '../../src/cli/tools/pools.ts';
+import type { FamfsNode, FamfsPool } from '../../src/kubernetes/famfs-objects.ts';
+import { encodeInodes } from '../../src/kubernetes/held-inodes.ts';
 import { type LeaseObject, PATHS } from '../../src/kubernetes/objects.ts';
 import { failure } from '../csi/harness.ts';
 import { bounded } from '../support/bounded.ts';
@@ -59,6 +61,29 @@ describe('two controllers under Kubernetes', () => {
       node_id: node,
       volume_capability: CAPABILITY,
       volume_context: { dataPath: 'any', pool: POOL_NAME },
+    });
+  }
+
+  function poolStatus(): FamfsPool['status'] {
+    return setting.server.store.find<FamfsPool>(PATHS.famfsPools, POOL_NAME)?.status;
+  }
+
+  function inosOf(volume: string): number[] {
+    using pool = openForReading(setting.fabric.device);
+    const files = [...pool.replica.namespace.files()];
+    return files.filter(({ path }) => path.startsWith(`${volume}/`)).map(({ ino }) => ino);
+  }
+
+  /** What the plugin of a node writes that has followed the log to its end. */
+  function says(name: string, held: readonly number[]): void {
+    using pool = openForReading(setting.fabric.device);
+    const { fsUuid, generation: logGeneration, replica } = pool;
+    const place = { logGeneration, logPosition: replica.position };
+    const said = { fsUuid, ...place, heldInodes: encodeInodes(held) };
+    const pools = [{ name: POOL_NAME, healthy: true, message: '', ...said }];
+    setting.server.store.put<FamfsNode>(PATHS.famfsNodes, {
+      metadata: { name },
+      status: { pools },
     });
   }
 
@@ -151,8 +176,27 @@ describe('two controllers under Kubernetes', () => {
     expect(await bounded('it ends', paused.ended)).toBe('exit code 2');
     expect(paused.log).toMatch(/famfs-csi: lease famfs-csi-p: .*ending/);
     const { entries } = await leader.client.controller.listVolumes({});
-    expect(entries.map((entry) => entry.volume?.volume_id)).toEqual(['v1', 'v2', 'v3']);
+    const ids = entries.map((entry) => entry.volume?.volume_id);
+    expect(ids.sort()).toEqual(['v1', 'v2', 'v3']);
   }, 90_000);
+
+  test('show whom a deleted volume waits for, and keep its memory', async () => {
+    await create(leader, 'big');
+    const [ino] = inosOf('big');
+    await leader.client.controller.deleteVolume({ volume_id: 'big' });
+    says('n1', [ino ?? 0]);
+    const { quarantine } = await eventually('the FamfsPool says who holds it', () => {
+      const [first] = poolStatus()?.quarantine ?? [];
+      return first?.waitsFor[0]?.reason === 'holds 1 deleted file' ? poolStatus() : undefined;
+    });
+    expect(quarantine).toEqual([
+      {
+        ...{ volume: 'big', bytes: 4 * MiB, files: 1, since: expect.stringMatching(/^2\d{3}-/) },
+        waitsFor: [{ node: 'n1', reason: 'holds 1 deleted file' }],
+      },
+    ]);
+    expect(poolStatus()).toMatchObject({ quarantined: '4 MiB', quarantinedBytes: 4 * MiB });
+  }, 60_000);
 
   test('hand over when the leader is told to end', async () => {
     standby = setting.controller();
@@ -165,6 +209,24 @@ describe('two controllers under Kubernetes', () => {
     leader = await leads([standby]);
     await create(leader, 'v5');
   }, 90_000);
+
+  test('go on with what waits, since when, and free it when its node is gone', async () => {
+    const [before] = poolStatus()?.quarantine ?? [];
+    // Written anew, by the leader of now.
+    await create(leader, 'v6');
+    const files = 5;
+    await eventually('the FamfsPool has the new volume', () =>
+      poolStatus()?.files === files ? true : undefined,
+    );
+    expect(before?.volume).toBe('big');
+    expect(poolStatus()?.quarantine).toMatchObject([{ volume: 'big', since: before?.since }]);
+    setting.server.store.delete(PATHS.nodes, 'n1');
+    await eventually('its memory is free', () =>
+      poolStatus()?.quarantinedBytes === 0 ? true : undefined,
+    );
+    expect(leader.log).toMatch(/log rewritten: 4 MiB can be used again/);
+    expect(setting.fabric.check().problems).toEqual([]);
+  }, 60_000);
 
   test('end rather than write while the API server is gone', async () => {
     setting.server.isGone = true;

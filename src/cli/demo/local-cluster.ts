@@ -22,6 +22,8 @@ export interface LocalClusterOptions {
   /** Path of the executable script, `dist/main.js`. */
   readonly main: string;
   readonly nodes: number;
+  /** Whether the controller asks the mounters, and gives memory of deleted volumes back. */
+  readonly reclaims?: boolean;
 }
 
 /**
@@ -37,7 +39,10 @@ export class LocalCluster implements AsyncDisposable {
   readonly nodes: readonly LocalNode[];
   readonly processes: Processes;
 
+  readonly #reclaims: boolean;
+
   constructor(options: LocalClusterOptions) {
+    this.#reclaims = options.reclaims ?? false;
     this.directory = makeDirectory();
     this.logs = this.#folder('logs');
     this.fabric = join('/dev/shm', basename(this.directory));
@@ -59,11 +64,13 @@ export class LocalCluster implements AsyncDisposable {
   startController(): number {
     const state = join(this.directory, 'controller');
     const nodes = this.nodes.flatMap(({ name }) => ['--node', name]);
+    const mounters = this.nodes.flatMap(({ mounterSocket }) => ['--mounter', mounterSocket]);
     return this.processes.start('controller', [
       'controller',
       ...['--endpoint', `unix://${this.controllerSocket}`, '--state-dir', state],
       ...['--pool', `${POOL}=${this.fabric}`],
       ...nodes,
+      ...(this.#reclaims ? mounters : []),
     ]);
   }
 

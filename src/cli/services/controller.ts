@@ -1,22 +1,28 @@
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { type Command, Option } from 'commander';
 import type { Logger } from 'pino';
 import { Fault } from '../../base/errors.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
+import { type Acks, Releases } from '../../controller/acks.ts';
 import { AttachmentFile } from '../../controller/attachment-file.ts';
 import { controllerMetrics } from '../../controller/controller-metrics.ts';
 import { controllerService } from '../../controller/controller-service.ts';
 import { ALWAYS, whileLeading } from '../../controller/leadership.ts';
+import { MounterAcks } from '../../controller/mounter-acks.ts';
 import { StaticNodes } from '../../controller/nodes.ts';
 import { PoolHealth } from '../../controller/pool-health.ts';
+import { Quarantine } from '../../controller/quarantine.ts';
+import { Reclaimer } from '../../controller/reclaimer.ts';
 import { VolumeAttachments } from '../../controller/volume-attachments.ts';
 import { Volumes } from '../../controller/volumes.ts';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
 import { type RpcServer, startServer } from '../../csi/server.ts';
+import { MounterClient } from '../../mounter/client.ts';
 import { type Check, startHttp } from '../../observe/http-server.ts';
 import { Metrics } from '../../observe/metrics.ts';
-import { systemUuid } from '../../pool/identity.ts';
+import { type HostIdentity, hostIdentity, systemUuid } from '../../pool/identity.ts';
 import {
   collect,
   type PoolArgument,
@@ -32,6 +38,7 @@ import { serviceLog, untilSignalled } from './lifetime.ts';
 import { OpenPools } from './open-pools.ts';
 
 const LOCK_PATIENCE_MS = 10_000;
+const LOOK_EVERY_MS = 2_000;
 const POOL_TEXT = 'a pool to make volumes in, and its devices, the primary first; repeat for more';
 const MOUNT_ROOT_TEXT = 'with --config: where mounters mount pools, whose devices the kernel holds';
 /** A controller that lost its lease ends long before another may take it: see LEASE_TIMES. */
@@ -45,6 +52,7 @@ interface ControllerArguments extends ClusterArguments {
   readonly mountRoot?: string;
   readonly node: readonly string[];
   readonly stateDir?: string;
+  readonly mounter: readonly string[];
   readonly systemUuid?: string;
   readonly driverName: string;
   readonly logLevel: string;
@@ -60,6 +68,7 @@ export function controllerCommand(): Command {
     .option('--namespace <name>', 'of the lease, with --kubernetes (default: of this pod)')
     .option('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
     .addOption(nodeOption())
+    .addOption(mounterOption())
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
     .option('--driver-name <name>', 'CSI driver name', DRIVER_NAME)
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
@@ -70,6 +79,14 @@ export function controllerCommand(): Command {
 function nodeOption(): Option {
   const text = 'a node that volumes may be attached to, without Kubernetes; repeat for more';
   return new Option('--node <name>', text).argParser(collect).default([], 'none');
+}
+
+function mounterOption(): Option {
+  const text =
+    "socket of a node's mounter, without Kubernetes; one for every node: once all have let go " +
+    'of a deleted file, its memory is used again';
+  const parse = (given: string, before: readonly string[]) => [...before, socketArgument(given)];
+  return new Option('--mounter <socket>', text).argParser(parse).default([], 'none');
 }
 
 /**
@@ -107,10 +124,14 @@ async function runController(options: ControllerArguments): Promise<void> {
       })
     : undefined;
   const leadership = cluster?.leases ?? ALWAYS;
+  const releases = new Releases();
   using pools = await OpenPools.open({
     pools: given,
     systemUuid: systemUuid(options.systemUuid),
     mayAppend: () => leadership.assertLeading(),
+    rules: cluster?.takeOverRules,
+    host: thisHost(cluster !== undefined),
+    isReleased: (pool, generation, dead) => releases.isReleased(pool, generation, dead),
     // In a cluster the mounters format, some time after this process has begun.
     wait: cluster === undefined ? undefined : end.signal,
     log,
@@ -120,7 +141,8 @@ async function runController(options: ControllerArguments): Promise<void> {
   if (cluster === undefined) health.probe();
   const probe = () => leadership.isLeading && health.probe();
   readiness.check = () => (probe() ? undefined : 'another controller leads');
-  const { service, events } = await domain(options, cluster, pools, metrics);
+  const parts = { cluster, pools, releases, metrics, log };
+  const { service, run } = await domain(options, parts);
   const server = await startServer({
     socketPath: options.endpoint,
     logger: log,
@@ -131,39 +153,64 @@ async function runController(options: ControllerArguments): Promise<void> {
       Controller: whileLeading(service, leadership),
     },
   });
-  if (cluster && events) {
-    const report = (signal: AbortSignal) => cluster.report(pools.all, events, signal);
-    await lead(cluster, server, signalled, log, report);
+  if (cluster) {
+    await lead(cluster, server, signalled, log, run);
   } else {
+    const running = run(end.signal);
     log.info(`${await signalled}: draining`);
     await server.close();
+    await running;
   }
 }
 
-/** The controller's service over what there is, and its figures. */
+interface Parts {
+  readonly cluster: ControllerCluster | undefined;
+  readonly pools: OpenPools;
+  readonly releases: Releases;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** As an owner of logs; in a cluster by the name of its Node. */
+function thisHost(isNode: boolean): HostIdentity {
+  const { id, name } = hostIdentity();
+  return { id, name: process.env.NODE_NAME ?? name, isNode };
+}
+
+/** The controller's service over what there is, its figures, and what it does all the time. */
 async function domain(
   options: ControllerArguments,
-  cluster: ControllerCluster | undefined,
-  pools: OpenPools,
-  metrics: Metrics,
+  { cluster, pools, releases, metrics, log }: Parts,
 ) {
   const { driverName, stateDir = '.', node } = options;
   const attachments =
     cluster?.attachments ?? (await AttachmentFile.open(join(stateDir, 'attachments.json')));
   const nodes = cluster?.nodes ?? new StaticNodes(node);
   const locks = new KeyedLock(LOCK_PATIENCE_MS);
-  const volumes = new Volumes({ pools: pools.all, attachments, locks });
+  const quarantine = new Quarantine();
+  const volumes = new Volumes({ pools: pools.all, attachments, locks, quarantine });
   const events = cluster?.events((id) => poolOf(volumes, id));
   const leadership = cluster?.leases ?? ALWAYS;
   const { all, replaySeconds } = pools;
-  metrics.add(controllerMetrics({ pools: all, replaySeconds, locks, leadership }));
+  const clusterAcks = events && cluster?.acks(events);
+  const acks = clusterAcks ?? mounterAcks(options.mounter);
+  const overrides = () => clusterAcks?.overrideCount ?? 0;
+  metrics.add(controllerMetrics({ pools: all, replaySeconds, locks, leadership, overrides }));
+  const reclaimer = new Reclaimer({ pools: all, acks, releases, quarantine, leadership, log });
+  const look = () => reclaimer.look();
   const service = controllerService({
     volumes,
     attachments: new VolumeAttachments({ volumes, attachments, nodes, locks }),
     driverName,
     ...(events ? { announce: events } : {}),
   });
-  return { service, events };
+  const run = (signal: AbortSignal): Promise<void> => {
+    if (cluster === undefined || events === undefined || clusterAcks === undefined) {
+      return lookAgain(look, signal);
+    }
+    return cluster.report({ pools: all, events, acks: clusterAcks, quarantine, look }, signal);
+  };
+  return { service, run };
 }
 
 /**
@@ -196,6 +243,23 @@ async function lead(
   await reporting;
 }
 
+function mounterAcks(sockets: readonly string[]): Acks | undefined {
+  if (sockets.length === 0) return undefined;
+  return new MounterAcks(
+    sockets.map((name) => {
+      const client = new MounterClient(name);
+      return { name, status: () => client.status() };
+    }),
+  );
+}
+
+async function lookAgain(look: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await look();
+    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
 function poolOf(volumes: Volumes, id: string): string | undefined {
   try {
     return volumes.get(id).pool;
@@ -205,12 +269,13 @@ function poolOf(volumes: Volumes, id: string): string | undefined {
 }
 
 /** INVALID unless the attachments have one place, and that is complete. */
-function checkPlace({ kubernetes, stateDir, node }: ControllerArguments): void {
+function checkPlace({ kubernetes, stateDir, node, mounter }: ControllerArguments): void {
   if (!kubernetes && stateDir === undefined) {
     throw new Fault('INVALID', '--state-dir: missing; give it, or --kubernetes in a cluster');
   }
-  if (kubernetes && (stateDir !== undefined || node.length > 0)) {
-    const option = stateDir === undefined ? '--node' : '--state-dir';
+  if (kubernetes && (stateDir !== undefined || node.length + mounter.length > 0)) {
+    const one = node.length > 0 ? '--node' : '--mounter';
+    const option = stateDir === undefined ? one : '--state-dir';
     throw new Fault(
       'INVALID',
       `${option}: found together with --kubernetes, which knows; leave it`,

@@ -97,6 +97,7 @@ async function runNode(options: NodeArguments): Promise<void> {
         nodeId,
         volumes,
         topology: (signal) => fabrics.topology(signal),
+        ...(reports && { registered: (pool, signal) => reports.registered(pool, signal) }),
         stageFailed: (location, error) => void reports?.stageFailed(location, error),
       }),
     },

@@ -2,8 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isFault, messageOf } from '../../base/errors.ts';
 import { CountedPool } from '../../controller/counted-pool.ts';
+import type { DeadFile } from '../../format/replica.ts';
 import { devicePath } from '../../pool/device-path.ts';
-import { Pool } from '../../pool/pool.ts';
+import type { HostIdentity } from '../../pool/identity.ts';
+import { Pool, type PoolOptions } from '../../pool/pool.ts';
 import type { PoolArgument } from '../options.ts';
 
 const PAUSE_MS = 1_000;
@@ -12,6 +14,11 @@ export interface OpenPoolsOptions {
   readonly pools: readonly PoolArgument[];
   readonly systemUuid: string;
   readonly mayAppend: () => void;
+  /** Whether the memory of a file that was deleted in that generation may be used again. */
+  readonly isReleased: (pool: string, generation: number, dead: DeadFile) => boolean;
+  /** When the log of another host may be taken over; as `Pool` has it. */
+  readonly rules: PoolOptions['rules'];
+  readonly host: HostIdentity;
   /** Wait for pools that cannot be opened yet, until it aborts; undefined: throw. */
   readonly wait: AbortSignal | undefined;
   readonly log: Logger;
@@ -50,21 +57,26 @@ export class OpenPools implements Disposable {
 
 async function openOne(
   { name, devices }: PoolArgument,
-  { systemUuid, mayAppend, wait, log }: OpenPoolsOptions,
+  options: OpenPoolsOptions,
 ): Promise<Pool | undefined> {
+  const { systemUuid, mayAppend, isReleased, rules, host, wait, log } = options;
   let said: string | undefined;
   for (;;) {
     try {
       const [device = '', ...others] = devices.map((one) => devicePath(one));
-      return Pool.open({
+      const pool: Pool = Pool.open({
         name,
         device,
         secondaries: others.map((path) => ({ path })),
         writable: true,
         systemUuid,
         mayAppend,
+        host,
+        ...(rules ? { rules } : {}),
+        isReleased: (dead) => isReleased(name, pool.generation, dead),
         onRecovery: ({ kind, index, message }) => log.warn({ pool: name, kind, index }, message),
       });
+      return pool;
     } catch (error) {
       if (wait === undefined || !isFault(error)) throw error;
       const reason = messageOf(error);

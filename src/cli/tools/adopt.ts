@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { systemUuid } from '../../pool/identity.ts';
+import { finishReplacement } from '../../pool/master.ts';
 import { Pool } from '../../pool/pool.ts';
+import { openPoolMemory } from '../../pool/pool-memory.ts';
 import { uuidArgument } from '../options.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 
@@ -23,12 +25,15 @@ export function adoptCommand(): Command {
 }
 
 async function runAdopt(device: string, options: AdoptArguments): Promise<void> {
+  const identity = systemUuid(options.systemUuid);
+  finishEarlier(device, identity);
   let before: string | undefined;
   using pool = Pool.open({
     name: device,
     device,
     writable: true,
-    systemUuid: systemUuid(options.systemUuid),
+    systemUuid: identity,
+    adopts: true,
     rules: {
       mayTakeOver: ({ hostName }) => {
         before = hostName;
@@ -36,14 +41,25 @@ async function runAdopt(device: string, options: AdoptArguments): Promise<void> 
       isFenced: () => options.fenced === true,
     },
   });
-  await pool.append(() => ({ entries: [], result: undefined }));
+  const { systemUuid: masterBefore } = pool.superblock;
+  await pool.adopt();
   const { unfenced, generation } = pool.writers();
-  const lines =
-    before === undefined
+  const isOther = masterBefore !== identity;
+  const lines = [
+    ...(before === undefined
       ? ['this host writes the log already']
-      : [`this host writes the log from now on; before it was ${before}`];
-  for (const host of unfenced) {
-    lines.push(`${host} may still write some slots of it, which are void until it is fenced`);
-  }
-  report(options.json, { before: before ?? null, unfenced, generation }, lines);
+      : [`this host writes the log from now on; before it was ${before}`]),
+    ...(isOther ? [`the pool's master is ${identity}; before it was ${masterBefore}`] : []),
+    ...unfenced.map(
+      (host) => `${host} may still write some slots of it, which are void until it is fenced`,
+    ),
+  ];
+  const master = { master: identity, masterBefore: isOther ? masterBefore : null };
+  report(options.json, { before: before ?? null, ...master, unfenced, generation }, lines);
+}
+
+/** An adoption that was killed may have left a superblock that nobody can read. */
+function finishEarlier(device: string, identity: string): void {
+  using memory = openPoolMemory(device, { writable: true });
+  finishReplacement(memory, identity);
 }

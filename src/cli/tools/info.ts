@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatSize } from '../../base/numbers.ts';
+import { accountOf } from '../../format/accounting.ts';
 import type { Pool } from '../../pool/pool.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 import { openForReading } from './pools.ts';
@@ -17,17 +18,21 @@ function runInfo(device: string, options: { json?: boolean }): void {
   using pool = openForReading(device);
   const { superblock, replica } = pool;
   const { namespace, space } = replica;
-  const used = { entries: replica.position, capacity: replica.capacity };
+  const account = accountOf(replica);
+  const { logCapacity: capacity, logLive: live, logDead: dead, logFree } = account;
+  const log = { entries: replica.position, capacity, live, dead, free: logFree };
   const value = {
     device,
     superblock,
-    log: used,
+    log: { ...log, generation: pool.generation },
     devices: replica.devices.map((one, at) => ({ ...one, path: pool.pathOf(at) ?? null })),
     files: namespace.fileCount,
     directories: namespace.directoryCount,
     allocatedBytes: space.allocatedBytes,
+    liveBytes: account.liveBytes,
+    quarantinedBytes: account.quarantinedBytes,
     freeBytes: space.freeBytes,
-    largestFreeBytes: space.largestFreeBytes,
+    largestFreeBytes: account.largestFreeBytes,
     problems: replica.problemCount,
     damage: replica.damage ?? null,
   };
@@ -37,7 +42,7 @@ function runInfo(device: string, options: { json?: boolean }): void {
     space.sizeBytes,
     space.allocatedBytes,
     space.freeBytes,
-    space.largestFreeBytes,
+    account.largestFreeBytes,
   ].map(formatSize);
   report(options.json, value, [
     `pool ${superblock.fsUuid} on ${device} (${superblock.deviceName})`,
@@ -45,7 +50,8 @@ function runInfo(device: string, options: { json?: boolean }): void {
     `  master      ${systemUuid}`,
     `  memory      ${size}: ${allocated} allocated, ${free} free, the largest piece ${largest}`,
     ...deviceLines(pool),
-    `  log         ${used.entries} of ${used.capacity} entries used`,
+    ...quarantineLines(account.quarantinedBytes, replica.dead.length),
+    `  log         ${log.entries} of ${capacity} entries used, ${live} of them live`,
     `  files       ${namespace.fileCount} in ${namespace.directoryCount} directories`,
     ...(replica.damage
       ? [`  DAMAGED     at entry ${replica.damage.index}: ${replica.damage.message}`]
@@ -54,6 +60,12 @@ function runInfo(device: string, options: { json?: boolean }): void {
       ? [`  problems    ${replica.problemCount}; see famfs-csi check`]
       : []),
   ]);
+}
+
+function quarantineLines(bytes: number, files: number): string[] {
+  if (files === 0) return [];
+  const count = files === 1 ? '1 deleted file' : `${files} deleted files`;
+  return [`  quarantine  ${formatSize(bytes)} of these are of ${count}; see famfs-csi quarantine`];
 }
 
 /** Of a pool with more than its primary: which devices it has, and where they are here. */

@@ -64,6 +64,12 @@ export class Cluster {
     return node;
   }
 
+  /** As if its power failed; it is none of the cluster's nodes any more, but its Node is there. */
+  async killNode(node: Node): Promise<void> {
+    await node.kill();
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+  }
+
   /** The folder in memory that every node sees as the emulated fabric's. */
   get fabric(): string {
     return this.#places.fabric;

@@ -65,7 +65,7 @@ const operations = {
   },
 
   poolMount({ socket, pool, atLeast }) {
-    return new MounterClient(socket).poolMount(pool, atLeast);
+    return new MounterClient(socket).poolMount(pool, { generation: 0, position: atLeast });
   },
 };
 
