@@ -188,6 +188,18 @@ static napi_value js_create_fuse_mount(napi_env env, napi_callback_info info) {
   return mounted < 0 ? throw_errno(env, "mount of FUSE", errno) : make_int(env, mounted);
 }
 
+/* fuseConnections() → descriptor of a mount of fusectl that is in no directory */
+static napi_value js_fuse_connections(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fs = (int)syscall(SYS_fsopen, "fusectl", FSOPEN_CLOEXEC);
+  if (fs < 0) return throw_errno(env, "fsopen of fusectl", errno);
+  int mounted = syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0)
+                    ? -1
+                    : (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID);
+  close_keeping_errno(fs);
+  return mounted < 0 ? throw_errno(env, "mount of fusectl", errno) : make_int(env, mounted);
+}
+
 /* attachMount(mountFd, target): shows a mount that createFuseMount made. */
 static napi_value js_attach_mount(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -229,6 +241,7 @@ static napi_value js_unmount(napi_env env, napi_callback_info info) {
 void init_mounts(napi_env env, napi_value exports) {
   define(env, exports, "mountFuse", js_mount_fuse);
   define(env, exports, "createFuseMount", js_create_fuse_mount);
+  define(env, exports, "fuseConnections", js_fuse_connections);
   define(env, exports, "attachMount", js_attach_mount);
   define(env, exports, "bindMount", js_bind_mount);
   define(env, exports, "unmount", js_unmount);

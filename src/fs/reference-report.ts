@@ -41,7 +41,7 @@ export type Resolve = (
 /** A report is one line of JSON: 256 files with 16 extents each are 400 KB. */
 const LISTED_MAX = 256;
 /** Of inode numbers alone: they go into an object of Kubernetes. */
-const HELD_MAX = 4096;
+export const HELD_MAX = 4096;
 
 /**
  * What the kernel refers to, at a path of the pool and below it, or in all of it: counts of what
@@ -112,4 +112,9 @@ function isBelow(found: { node: Node; isLive: boolean }, top: string | undefined
   const { path } = found.node;
   if (top === undefined || path === top || path.startsWith(`${top}/`)) return true;
   return !found.isLive && path.startsWith('+') && isOfVolume(path, volumeOfPath(top));
+}
+
+/** The files among inodes that a kernel refers to, when there is no log to ask about them. */
+export function fileInodes(referred: Iterable<readonly [ino: number, counts: unknown]>): number[] {
+  return [...referred].map(([ino]) => ino).filter(isFileIno);
 }

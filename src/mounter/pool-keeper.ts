@@ -3,7 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault, messageOf } from '../base/errors.ts';
 import { describePlace, isReached, type LogPlace } from '../base/log-place.ts';
+import { HELD_MAX } from '../fs/reference-report.ts';
 import { chooseDataPath, type DataPathOption } from './data-path-choice.ts';
+import { DeadMounts } from './dead-mounts.ts';
 import { type AssignedDevice, PoolDevices } from './pool-devices.ts';
 import { type KernelVerdict, probeKernel } from './probe.ts';
 import type { PoolMount, PoolReferences, PoolStatus } from './protocol.ts';
@@ -42,6 +44,7 @@ const STATUS_PATIENCE_MS = 5_000;
  */
 export class PoolKeeper {
   readonly #assignment: PoolAssignment;
+  readonly #dead: DeadMounts;
   readonly #serverCommand: readonly string[];
   readonly #log: Logger;
   readonly #probe: () => Promise<KernelVerdict>;
@@ -65,6 +68,7 @@ export class PoolKeeper {
   ) {
     this.#probe = probe;
     this.#assignment = assignment;
+    this.#dead = new DeadMounts(assignment.mountPoint);
     this.#serverCommand = serverCommand;
     this.#log = log.child({ pool: assignment.name });
     this.#devices = devices ?? new PoolDevices(assignment.devices, this.#log);
@@ -188,7 +192,7 @@ export class PoolKeeper {
       ...(this.#server ? { serverPid: this.#server.pid } : {}),
       serverRestarts: this.#restarts,
       ...(state ? { replaySeconds: state.replaySeconds } : {}),
-      ...(state?.usage ? { usage: copyOf(state.usage) } : {}),
+      ...(state?.usage ? { usage: withDead(state.usage, this.#dead.heldInodes()) } : {}),
       ...(state?.memoryError === undefined ? {} : { memoryError: state.memoryError }),
     };
   }
@@ -354,11 +358,16 @@ export class PoolKeeper {
   }
 }
 
-function copyOf({ volumes, heldInodes, ...counts }: Usage): PoolStatus['usage'] {
+/** With what is held through mounts that died, which no server knows. */
+function withDead(
+  { volumes, heldInodes, ...counts }: Usage,
+  dead: readonly number[],
+): PoolStatus['usage'] {
+  const held = heldInodes && [...new Set([...heldInodes, ...dead])];
   return {
     ...counts,
     volumes: [...volumes],
-    ...(heldInodes ? { heldInodes: [...heldInodes] } : {}),
+    ...(held && held.length <= HELD_MAX ? { heldInodes: held } : {}),
   };
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../native/mounts.ts';
 import type { DataPathChoice } from './data-path-choice.ts';
 import { registerDaxdev } from './daxdev-open.ts';
+import { DeadMounts } from './dead-mounts.ts';
 import {
   endServers,
   findDropper,
@@ -197,6 +198,7 @@ export async function adoptOrMount(
     const adopted = await adopt(assignment, there, log);
     if (adopted !== undefined) return adopted;
     log.warn({ mountPoint }, 'detaching a dead mount of the pool');
+    new DeadMounts(mountPoint).keep(referencesFile(mountPoint), there.device);
     unmount(mountPoint, { detach: true });
   }
   return mount(assignment, await plan(readFacts(mountPoint)?.devices ?? []));

@@ -54,6 +54,7 @@ export interface Addon {
     allowOther: boolean,
     defaultPermissions: boolean,
   ): number;
+  fuseConnections(): number;
   attachMount(mountFd: number, target: string): void;
   bindMount(source: string, target: string, readOnly: boolean): void;
   unmount(target: string, detach: boolean): void;

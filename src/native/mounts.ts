@@ -1,4 +1,4 @@
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { codeOf, Fault } from '../base/errors.ts';
 import { addon, native, nativeFault } from './addon.ts';
 
@@ -73,6 +73,19 @@ export class DetachedMount implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#closed) closeSync(this.fd);
     this.#closed = true;
+  }
+}
+
+/**
+ * The numbers of all FUSE connections of this kernel: that of a mount is there for as long as
+ * anything of it is used, be it detached, dead, and used by a mapped file alone. Needs root.
+ */
+export function fuseConnections(): ReadonlySet<number> {
+  const fd = native('fusectl', (raw) => raw.fuseConnections(), 'it needs root');
+  try {
+    return new Set(readdirSync(`/proc/self/fd/${fd}`).map(Number));
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -317,6 +317,7 @@ class OwnersWorld implements Watcher {
     memory.catchUp();
     const last = { host: 1, pick: 0, end: 'stop', endAt: 0 } as const;
     this.#do({ ...last, kind: 'create' });
+    memory.catchUp();
     for (const node of this.#nodes) node.rest();
     this.#isFull = false;
     this.#do({ ...last, kind: 'create' });

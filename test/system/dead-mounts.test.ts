@@ -5,6 +5,7 @@ import { MiB } from '../../src/base/numbers.ts';
 import { POOL } from '../../src/cli/demo/local-cluster.ts';
 import { readMountInfo } from '../../src/native/mounts.ts';
 import { caught } from '../support/caught.ts';
+import { type Peer, startPeer } from '../support/mapping-peer.ts';
 import { eventually, TestCluster, type TestVolume } from '../support/test-cluster.ts';
 
 const SIZE = 2 * MiB;
@@ -12,14 +13,29 @@ const SIZE = 2 * MiB;
 let cluster: TestCluster;
 let volume: TestVolume;
 let target: string;
+/** Has the volume's file mapped through the pool's first mount, with no mount of its own. */
+let peer: Peer;
+let ino: number;
 
 beforeAll(async () => {
   cluster = await TestCluster.start(1, 256 * MiB);
   volume = await cluster.createVolume('old', SIZE);
   target = await cluster.publish(volume, 0);
+  peer = await startPeer(join(node().local.mountRoot, POOL, volume.id, 'data'));
+  await peer.ask('map');
+  ino = statSync(join(target, 'data')).ino;
 });
 
-afterAll(() => cluster?.stop());
+afterAll(async () => {
+  await peer?.stop();
+  await cluster?.stop();
+});
+
+/** Whether this node says of the volume's file that it must be taken for used. */
+async function isHeld(): Promise<boolean | undefined> {
+  const { pools } = await node().mounter.status();
+  return pools[0]?.usage?.heldInodes?.includes(ino);
+}
 
 function node() {
   const [first] = cluster.nodes;
@@ -79,6 +95,10 @@ describe('after keeper and server died at once', () => {
     });
   });
 
+  test('what was used through the dead mount is taken for used', async () => {
+    await eventually('it is', async () => (await isHeld()) || undefined);
+  });
+
   test('a new volume is published as ever', async () => {
     const fresh = await cluster.createVolume('new', SIZE);
     expect(statSync(join(await cluster.publish(fresh, 0), 'data')).size).toBe(SIZE);
@@ -109,5 +129,13 @@ describe('after keeper and server died at once', () => {
     await cluster.unpublish(volume, 0);
     expect(mountsOf(volume)).toEqual([]);
     expect([target, secondTarget()].filter((path) => existsSync(path))).toEqual([]);
+  });
+
+  test('a file is held until the last process is gone that has it mapped', async () => {
+    expect(await isHeld()).toBe(true);
+    await peer.stop();
+    await eventually('nothing holds it', async () =>
+      (await isHeld()) === false ? true : undefined,
+    );
   });
 });
