@@ -2,7 +2,7 @@ import { Fault } from '../base/errors.ts';
 import type { Superblock } from '../format/superblock.ts';
 import type { SharedMemory } from '../native/shared-memory.ts';
 import { ControlArea } from './control-area.ts';
-import { type HostIdentity, hostIdentity } from './identity.ts';
+import { hostIdentity } from './identity.ts';
 import { lastOwner, Ownership } from './ownership.ts';
 
 /**
@@ -12,13 +12,18 @@ import { lastOwner, Ownership } from './ownership.ts';
  */
 export class Renewal {
   readonly #control: ControlArea;
-  readonly #host: HostIdentity;
+  readonly #ownership: Ownership;
 
   constructor(memory: SharedMemory, superblock: Superblock, host = hostIdentity()) {
     this.#control = new ControlArea(memory, superblock.fsUuid);
-    this.#host = host;
+    const rules = { mayTakeOver: () => {}, isFenced: () => false };
+    this.#ownership = new Ownership(this.#control, host, rules);
     const owner = lastOwner(this.#control.slots())?.record;
-    if (owner === undefined || owner.hostId === host.id) return;
+    if (owner === undefined || owner.hostId === host.id) {
+      // What is stored from now on may be left in this host's caches.
+      if (this.#ownership.isOwner(this.#control.view())) this.#ownership.open();
+      return;
+    }
     throw new Fault(
       'READ_ONLY',
       `log: host ${owner.hostName} writes it; nothing was written; change it there, or, when ` +
@@ -29,9 +34,8 @@ export class Renewal {
   /** The log ends at `entries` now. In a pool that nobody took over yet there is nobody to tell. */
   finish(entries: number): void {
     const control = this.#control;
+    const ownership = this.#ownership;
     if (control.owner() === 0) return;
-    const rules = { mayTakeOver: () => {}, isFenced: () => false };
-    const ownership = new Ownership(control, this.#host, rules);
     if (!ownership.isOwner(control.view())) ownership.complete(ownership.claim(), entries);
     ownership.commit(entries);
     const generation = ownership.nextGeneration();
