@@ -169,7 +169,8 @@ export class LogOwner {
     ownership.change({ image });
     ownership.check();
     writeImage(memory, image, deflated);
-    ownership.change({ isRewriting: true, isFirstVoid: true, generation });
+    // Hosts that kept slots void have closed since, or this would not go on: the new log has none.
+    ownership.change({ isRewriting: true, isFirstVoid: true, voids: [], generation });
     ownership.check();
     this.#finishRewrite();
     const freedBytes = this.#follower.replica.space.freeBytes - freeBefore;

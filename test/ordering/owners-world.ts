@@ -237,7 +237,10 @@ class OwnersWorld implements Watcher {
         if (isDelete) {
           this.#present.delete(path);
           this.#gone.add(path);
-        } else this.#present.set(path, facts[at] ?? '');
+        } else if (!this.#gone.has(path)) {
+          // Another host may have deleted it before this one learned that it is there.
+          this.#present.set(path, facts[at] ?? '');
+        }
       }
     } catch (error) {
       // The memory may be full of what nobody has acknowledged yet: then nothing happened.

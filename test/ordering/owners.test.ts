@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { FOUND } from './owners-found.ts';
 import { OWNER_MUTANTS } from './owners-mutants.ts';
 import {
   OWNER_PROPERTIES,
@@ -28,6 +29,7 @@ describe('owners that come and go, and memory that comes back', () => {
         }),
         {
           numRuns: runsOr(RUNS),
+          examples: FOUND.map((scenario): [OwnersScenario] => [scenario]),
           ...(seed === undefined ? {} : { seed: Number(seed) }),
           ...(path === undefined ? {} : { path, endOnFailure: true }),
         },
