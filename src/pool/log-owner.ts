@@ -12,7 +12,7 @@ import {
   NEXT_SEQNUM_OFFSET,
 } from '../format/log-header.ts';
 import { type DeadFile, Replica } from '../format/replica.ts';
-import { voidsOf } from './control-area.ts';
+import { type Slot, voidsOf } from './control-area.ts';
 import type { HostIdentity } from './identity.ts';
 import type { LogFollower } from './log-follower.ts';
 import { encodeImage, planImage, revealLog, rewriteLog, writeImage } from './log-rewrite.ts';
@@ -50,12 +50,14 @@ export class LogOwner {
   assume(): void {
     const follower = this.#follower;
     assert(follower.replica.damage === undefined, 'a damaged log is repaired, not written');
-    if (!this.#ownership.isOwner(follower.view)) {
-      this.#takeOver();
-      this.#follow();
-    } else {
+    if (this.#ownership.isOwner(follower.view)) {
+      this.#writeBack(this.#ownership.slot);
       this.#ownership.open();
       if (this.#ownership.record.isRewriting) this.#finishRewrite();
+    } else {
+      this.#writeBack(this.#ownership.find());
+      this.#takeOver();
+      this.#follow();
     }
     this.#fillVoids();
     this.#healVoids();
@@ -74,21 +76,29 @@ export class LogOwner {
 
   /**
    * Under the lock, with nothing in the middle: says that this host need not be fenced before
-   * another one takes the log over. A writer of it that was killed may have left lines in its
-   * caches, which could be evicted over what the next owner appends: they go first.
+   * another one takes the log over.
    */
   close(): void {
-    const { memory } = this.#follower;
     const found = this.#ownership.find();
     if (found?.word.state === 'closed') return;
-    if (found === undefined || !this.#ownership.isOwn(found)) {
-      memory.flush(CONTROL_OFFSET, this.#logEnd - CONTROL_OFFSET);
-      for (const { offset, lengthBytes } of found?.record.image?.ranges ?? []) {
-        if (offset >= this.#logEnd) memory.flush(offset, lengthBytes);
-      }
-      this.#revealCommitted();
-    }
+    if (this.#writeBack(found)) this.#revealCommitted();
     if (found !== undefined) this.#ownership.close(found);
+  }
+
+  /**
+   * A writer of this host that was killed may have left lines in its caches, which could be evicted
+   * over what another owner appends later: they go first. None are left where the slot is closed,
+   * or where this process wrote last.
+   */
+  #writeBack(found: Slot | undefined): boolean {
+    if (found?.word.state === 'closed') return false;
+    if (found !== undefined && this.#ownership.isOwn(found)) return false;
+    const { memory } = this.#follower;
+    memory.flush(CONTROL_OFFSET, this.#logEnd - CONTROL_OFFSET);
+    for (const { offset, lengthBytes } of found?.record.image?.ranges ?? []) {
+      if (offset >= this.#logEnd) memory.flush(offset, lengthBytes);
+    }
+    return true;
   }
 
   /** A writer of this host may have died with entries that count but that next_index hides. */

@@ -147,7 +147,11 @@ export class LogWriter implements Disposable {
   /** Rewrites the log without what is dead: see `LogOwner.compact`. The same faults as `append`. */
   async compact(): Promise<Compaction> {
     using _hold = await this.#options.lock.acquire();
-    return this.compactHeld();
+    try {
+      return this.compactHeld();
+    } finally {
+      this.#closeWhenIdle();
+    }
   }
 
   /** Under the lock, with the log this host's to write. */

@@ -86,9 +86,17 @@ export class Ownership {
     return state !== 'pending' && slot.record.completedEpoch === epoch;
   }
 
-  /** For an owner, before it stores anything to the log: from now on it has to be fenced again. */
+  /** This host's slot, as `isOwner` has found it. */
+  get slot(): Slot {
+    return this.#mine;
+  }
+
+  /**
+   * For an owner, before it stores anything to the log: from now on this host has to be fenced
+   * again, and the state word says that this process wrote last.
+   */
   open(): void {
-    if (this.#mine.word.state === 'open') return;
+    if (this.#mine.word.state === 'open' && this.isOwn(this.#mine)) return;
     this.change({});
     this.check();
   }

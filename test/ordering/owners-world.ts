@@ -75,6 +75,7 @@ const DEVICE_BYTES = 20 * MiB;
 const FILE_BYTES = 2 * MiB;
 const NEST_CHANCE = 0.01;
 const POLL_CHANCE = 0.04;
+const CLOSE_AT_OPEN_CHANCE = 0.7;
 /** How often a writer closes the log when it is done. */
 const CLOSE_CHANCE = 0.5;
 /** How often a host that is fenced is not known to be. */
@@ -198,8 +199,11 @@ class OwnersWorld implements Watcher {
       },
       isReleased: (dead) => this.#isReleased(dead, follower),
     });
-    writer.closeHeld();
-    this.#dirty.delete(host);
+    // Not where another process of the host has the lock just then: the next append sees to it.
+    if (random.chance(CLOSE_AT_OPEN_CHANCE)) {
+      writer.closeHeld();
+      this.#dirty.delete(host);
+    }
     return writer;
   }
 
