@@ -1,4 +1,4 @@
-import type { Replica } from '../format/replica.ts';
+import type { DeadFile, Replica } from '../format/replica.ts';
 import type { Compaction } from '../pool/log-owner.ts';
 import type { Plan } from '../pool/log-writer.ts';
 import type { VolumePool } from './volume-pool.ts';
@@ -38,6 +38,10 @@ export class CountedPool implements VolumePool {
 
   follow(): number {
     return this.#pool.follow();
+  }
+
+  scrub(dead: DeadFile, generation: number, done: number): Promise<number> {
+    return this.#pool.scrub(dead, generation, done);
   }
 
   compact(): Promise<Compaction> {

@@ -9,9 +9,17 @@ import type { VolumePool } from './volume-pool.ts';
 
 /** A log is not rewritten more often, however much there is to free. */
 const COMPACT_EVERY_MS = 10_000;
+/** How long one look zeroes memory: what else is to be told waits meanwhile. */
+const SCRUB_MS = 1_000;
 /** Above it, a log that is mostly dead is rewritten before it is full. */
 const FULL_RATIO = 3 / 4;
 const DEAD_RATIO = 1 / 2;
+
+/** Of a generation of the log. */
+interface Scrubbed {
+  readonly generation: number;
+  readonly doneBytes: Map<number, number>;
+}
 
 export interface ReclaimerOptions {
   readonly pools: readonly VolumePool[];
@@ -37,6 +45,8 @@ export class Reclaimer {
   readonly #complaints = new Map<string, Complaint>();
   /** By pool: when its log was rewritten, or could not be, last. */
   readonly #compactedAt = new Map<string, number>();
+  /** By pool: how much of each deleted file's memory is zeroed, by its DELETE's place. */
+  readonly #scrubbed = new Map<string, Scrubbed>();
 
   constructor(options: ReclaimerOptions) {
     this.#options = options;
@@ -92,8 +102,32 @@ export class Reclaimer {
     const before = pool.replica.position;
     const asked = await acks?.ask(pool);
     if (asked === undefined || !leadership.isLeading) return;
-    releases.permit(pool.name, { fsUuid, generation, before, acks: asked });
     quarantine.heard(pool, asked);
+    const clearance = { fsUuid, generation, before, acks: asked };
+    if (!(await this.#scrub(pool, clearance)) || !leadership.isLeading) return;
+    releases.permit(pool.name, clearance);
+  }
+
+  /**
+   * Zeroes what is to be given back, so that no volume shows what another left. For a while only:
+   * false where there is more, for the next look.
+   */
+  async #scrub(pool: VolumePool, clearance: Clearance): Promise<boolean> {
+    const { generation } = clearance;
+    const deadline = this.#now() + SCRUB_MS;
+    if (this.#scrubbed.get(pool.name)?.generation !== generation) {
+      this.#scrubbed.set(pool.name, { generation, doneBytes: new Map() });
+    }
+    const { doneBytes = new Map<number, number>() } = this.#scrubbed.get(pool.name) ?? {};
+    for (const dead of pool.replica.dead.filter((one) => isCleared(clearance, one))) {
+      let done = doneBytes.get(dead.deletedAt) ?? 0;
+      while (Number.isFinite(done)) {
+        if (this.#now() > deadline || !this.#options.leadership.isLeading) return false;
+        done = await pool.scrub(dead, generation, done);
+        doneBytes.set(dead.deletedAt, done);
+      }
+    }
+    return true;
   }
 
   #isReleased(pool: VolumePool, dead: VolumePool['replica']['dead'][number]): boolean {

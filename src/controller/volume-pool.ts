@@ -1,4 +1,4 @@
-import type { Replica } from '../format/replica.ts';
+import type { DeadFile, Replica } from '../format/replica.ts';
 import type { Compaction } from '../pool/log-owner.ts';
 import type { Plan } from '../pool/log-writer.ts';
 
@@ -16,6 +16,8 @@ export interface VolumePool {
   follow(): number;
   /** All the plan's entries or none, revealed together: see `LogWriter.append`. */
   append<T>(plan: (replica: Replica) => Plan<T>): Promise<T>;
+  /** Zeroes memory of a deleted file, piece by piece: see `Pool.scrub`. */
+  scrub(dead: DeadFile, generation: number, done: number): Promise<number>;
   /** Writes the log anew without what is dead: see `LogWriter.compact`. */
   compact(): Promise<Compaction>;
 }

@@ -1,5 +1,5 @@
 import { assert, Fault } from '../base/errors.ts';
-import { formatSize, roundDown, roundUp } from '../base/numbers.ts';
+import { formatSize, MiB, roundDown, roundUp } from '../base/numbers.ts';
 import { compactedLog, inodesOf } from '../format/compacted-log.ts';
 import { CONTROL_OFFSET, type DeviceRange, SPARE, type VoidRange } from '../format/control-area.ts';
 import { fmapExtents } from '../format/extents.ts';
@@ -19,6 +19,7 @@ import { encodeImage, planImage, revealLog, rewriteLog, writeImage } from './log
 import { BATCH_ENTRIES, Ownership, type TakeOverRules } from './ownership.ts';
 
 const LINE_BYTES = 64;
+const ZEROES = new Uint8Array(MiB);
 
 /** What a compaction did. */
 export interface Compaction {
@@ -185,6 +186,21 @@ export class LogOwner {
     this.#finishRewrite();
     const freedBytes = this.#follower.replica.space.freeBytes - freeBefore;
     return { entriesBefore: before, entries: entries.length, freedBytes };
+  }
+
+  /**
+   * Zeroes a piece of a deleted file's memory, which nobody refers to any more. Says first where: a
+   * successor keeps off it, and rewrites no log, before this host is fenced; so what it stores late
+   * is still the deleted file's.
+   */
+  scrub(piece: DeviceRange): void {
+    const { memory } = this.#follower;
+    this.#ownership.change({ image: { entries: 0, crc: 0, lengthBytes: 0, ranges: [piece] } });
+    this.#ownership.check();
+    const end = piece.offset + piece.lengthBytes;
+    for (let at = piece.offset; at < end; at += ZEROES.length) {
+      memory.write(at, ZEROES.subarray(0, end - at));
+    }
   }
 
   #takeOver(): void {

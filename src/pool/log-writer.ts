@@ -1,4 +1,5 @@
 import { Fault, isFault } from '../base/errors.ts';
+import type { DeviceRange } from '../format/control-area.ts';
 import { encodeLogEntry, type NewEntry } from '../format/log-entry.ts';
 import type { DeadFile, Replica } from '../format/replica.ts';
 import type { HostIdentity } from './identity.ts';
@@ -152,6 +153,30 @@ export class LogWriter implements Disposable {
     } finally {
       this.#closeWhenIdle();
     }
+  }
+
+  /**
+   * Zeroes a piece of a deleted file's memory: which, `pieceOf` says of the log as it is by then.
+   * False where it says none, or where this host cannot store to it. See `LogOwner.scrub`.
+   */
+  async scrub(pieceOf: (replica: Replica) => DeviceRange | undefined): Promise<boolean> {
+    using _hold = await this.#options.lock.acquire();
+    try {
+      return this.scrubHeld(pieceOf);
+    } finally {
+      this.#closeWhenIdle();
+    }
+  }
+
+  /** As `scrub`, for a caller that holds the lock. */
+  scrubHeld(pieceOf: (replica: Replica) => DeviceRange | undefined): boolean {
+    return this.#held(() => {
+      const piece = pieceOf(this.#follower.replica);
+      if (piece === undefined) return false;
+      if (piece.offset + piece.lengthBytes > this.#options.reachBytes) return false;
+      this.#owner.scrub(piece);
+      return true;
+    });
   }
 
   /** Under the lock, with the log this host's to write. */

@@ -16,6 +16,7 @@ import { META_DIRECTORY } from './meta-memory.ts';
 import type { TakeOverRules } from './ownership.ts';
 import { openPoolMemory, type PoolMemory } from './pool-memory.ts';
 import type { Remnant } from './recovery.ts';
+import { pieceOf } from './scrub.ts';
 import {
   type GivenDevice,
   openSecondary,
@@ -185,6 +186,22 @@ export class Pool implements Disposable {
   /** See `LogWriter.compact`. */
   compact(): Promise<Compaction> {
     return this.#writer.compact();
+  }
+
+  /**
+   * Zeroes the next piece of the memory of a file that was deleted in that generation of the log,
+   * and that nobody refers to any more; `done`: bytes that were before. Returns how many are then,
+   * and Infinity where there is nothing left to do, or nothing that this host could.
+   */
+  async scrub(dead: DeadFile, generation: number, done: number): Promise<number> {
+    let pieceBytes = 0;
+    const isDone = await this.#writer.scrub((replica) => {
+      if (this.generation !== generation) return undefined;
+      const piece = pieceOf(replica, dead, done);
+      pieceBytes = piece?.lengthBytes ?? 0;
+      return piece;
+    });
+    return isDone ? done + pieceBytes : Number.POSITIVE_INFINITY;
   }
 
   /** See `LogWriter.append`. */

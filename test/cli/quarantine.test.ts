@@ -1,7 +1,11 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
 import { famfs, famfsJson } from '../support/command-line.ts';
 import { Scratch } from '../support/scratch.ts';
+
+/** Behind superblock and log. */
+const FILES_OFFSET = 10 * MiB;
 
 let scratch: Scratch;
 let device: string;
@@ -86,6 +90,22 @@ describe('famfs-csi quarantine', () => {
     printed('quarantine', device, '--release-all');
     expect(famfsJson(['info', device])).toMatchObject({ freeBytes: 54 * MiB, quarantinedBytes: 0 });
     expect(famfsJson(['check', device])).toMatchObject({ problems: [] });
+  });
+
+  test('gives back memory that shows nothing of what was in it', () => {
+    deletedVolumes('pvc-1');
+    const deviceFile = openSync(device, 'r+');
+    try {
+      const text = Buffer.from('of another tenant');
+      writeSync(deviceFile, text, 0, text.length, FILES_OFFSET);
+      writeSync(deviceFile, text, 0, text.length, FILES_OFFSET + 4 * MiB - text.length);
+      printed('quarantine', device, '--release', 'pvc-1');
+      const bytes = Buffer.alloc(4 * MiB);
+      readSync(deviceFile, bytes, 0, bytes.length, FILES_OFFSET);
+      expect(bytes.every((byte) => byte === 0)).toBe(true);
+    } finally {
+      closeSync(deviceFile);
+    }
   });
 
   test('does nothing for a volume that has nothing in quarantine', () => {

@@ -69,6 +69,15 @@ export class MemoryPool implements VolumePool {
     return this.#writer.append(plan);
   }
 
+  /** Inode numbers of what was zeroed; there is no memory for files here. */
+  readonly scrubbed: number[] = [];
+
+  async scrub({ node }: DeadFile, generation: number, done: number): Promise<number> {
+    if (generation !== this.generation || done > 0) return Number.POSITIVE_INFINITY;
+    this.scrubbed.push(node.ino);
+    return node.sizeBytes;
+  }
+
   compact(): Promise<Compaction> {
     return this.#writer.compact();
   }

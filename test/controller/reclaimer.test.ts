@@ -44,6 +44,18 @@ describe('the memory of a deleted volume', () => {
     expectClean(setting.pool);
   });
 
+  test('is zeroed before it is given back, and not while anybody may have it', async () => {
+    const setting = await deleted();
+    setting.say('a');
+    setting.say('b', [setting.ino]);
+    await setting.look();
+    expect(setting.pool.scrubbed).toEqual([]);
+    setting.say('b');
+    await setting.look();
+    expect(setting.pool.scrubbed).toEqual([setting.ino]);
+    expect(setting.freeBytes).toBe(setting.taken + 64 * MiB);
+  });
+
   test('stays in quarantine while a node holds it, be other files held or not', async () => {
     const setting = await deleted();
     setting.say('a');

@@ -14,6 +14,8 @@ export interface Watcher {
   reading(process: IncoherentProcess): SharedMemory;
   /** The node has followed the log. */
   observed(node: FabricNode, follower: LogFollower): void;
+  /** The node has written a file that it has open. */
+  wrote(file: Open): void;
   /** Another log took the place of the one that the node had. */
   compare(before: Replica, after: Replica): void;
   report(property: 'whole', detail: string): void;
@@ -83,10 +85,21 @@ export class FabricNode {
     if (files.length > 0 && random.chance(0.5)) {
       const file = random.pick(files);
       this.open.set(file.path, openOf(file));
+      this.#write(openOf(file));
     } else if (this.open.size > 0 && random.chance(0.5)) {
       this.open.delete(random.pick([...this.open.keys()]));
     }
     if (random.chance(0.7)) this.#acknowledge();
+  }
+
+  #write(file: Open): void {
+    try {
+      const memory = this.#world.reading(this.#process);
+      memory.publish(file.extents[0]?.offset ?? 0, wordOf(file.path));
+      this.#world.wrote(file);
+    } catch (error) {
+      if (!(error instanceof ProcessEnded)) throw error;
+    }
   }
 
   #acknowledge(): void {
@@ -100,6 +113,11 @@ export class FabricNode {
 
 export function openOf(file: FileNode): Open {
   return { path: file.path, ino: file.ino, extents: fmapExtents(file.fmap) };
+}
+
+/** What nodes write to a file: no other one has the same. */
+export function wordOf(path: string): bigint {
+  return Buffer.from(path.padEnd(8)).readBigUInt64LE();
 }
 
 export function factsOfNode(node: Node): string {

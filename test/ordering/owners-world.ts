@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { isFault, messageOf } from '../../src/base/errors.ts';
 import { MiB } from '../../src/base/numbers.ts';
+import type { DeviceRange } from '../../src/format/control-area.ts';
+import { fmapExtents } from '../../src/format/extents.ts';
 import type { DeadFile, Replica } from '../../src/format/replica.ts';
 import { LogFollower } from '../../src/pool/log-follower.ts';
 import type { LogWriter } from '../../src/pool/log-writer.ts';
@@ -17,10 +19,12 @@ import {
   FabricNode,
   factsOfEntry,
   factsOfNode,
+  type Open,
   openOf,
   overlaps,
   shareMemory,
   type Watcher,
+  wordOf,
 } from './owners-node.ts';
 import { Names, planOf } from './plans.ts';
 import { type Ordering, PRODUCTION } from './reader.ts';
@@ -34,6 +38,7 @@ export const OWNER_PROPERTIES = {
   durable: 'what was answered is there after quiet, on every node, and nothing that was deleted',
   successor: 'a new writer opens, appends and compacts, wherever its predecessor ended',
   room: 'a pool whose live files fit, and whose nodes have let go of the others, is not full',
+  bytes: 'what is written to a live file stays there',
   whole: 'no node ever sees a log that is damaged or has problems',
 } as const;
 
@@ -48,7 +53,7 @@ export interface OwnerViolation {
 interface Act {
   readonly host: number;
   /** `open`: a process that would write, and is never asked to. */
-  readonly kind: 'create' | 'delete' | 'compact' | 'open';
+  readonly kind: 'create' | 'delete' | 'compact' | 'open' | 'scrub';
   readonly pick: number;
   readonly end: 'stop' | EndOfProcess;
   readonly endAt: number;
@@ -73,6 +78,7 @@ const HOSTS = 3;
 /** Superblock, log, and memory for five files of the smaller kind. */
 const DEVICE_BYTES = 20 * MiB;
 const FILE_BYTES = 2 * MiB;
+const SCRUB_BYTES = 256;
 const NEST_CHANCE = 0.01;
 const POLL_CHANCE = 0.04;
 const CLOSE_AT_OPEN_CHANCE = 0.7;
@@ -83,7 +89,7 @@ const UNKNOWN_CHANCE = 0.2;
 
 const act: fc.Arbitrary<Act> = fc.record({
   host: fc.nat({ max: HOSTS - 1 }),
-  kind: fc.constantFrom('create', 'create', 'delete', 'compact', 'open'),
+  kind: fc.constantFrom('create', 'create', 'delete', 'compact', 'open', 'scrub'),
   pick: fc.nat({ max: 9 }),
   end: fc.constantFrom('stop', 'stop', 'power', 'kill'),
   endAt: fc.nat({ max: 700 }),
@@ -118,6 +124,8 @@ class OwnersWorld implements Watcher {
   readonly #dirty = new Set<number>();
   /** By generation and index: what some node applied there. */
   readonly #applied = new Map<string, string>();
+  /** Where some node has written a live file's own word. */
+  readonly #written = new Map<string, number>();
   /** What was answered: paths that are there, and paths that are gone. */
   readonly #present = new Map<string, string>();
   readonly #gone = new Set<string>();
@@ -166,9 +174,11 @@ class OwnersWorld implements Watcher {
     if (one.end !== 'stop') process.endAt(process.steps + one.endAt, one.end);
     this.#stack.push(one);
     try {
-      const writer = this.#open(process, one.host);
+      const { writer, follower } = this.#open(process, one.host);
       if (one.kind === 'compact') writer.compactHeld();
-      else if (one.kind !== 'open') this.#append(writer, one);
+      else if (one.kind === 'scrub') {
+        writer.scrubHeld((replica) => this.#toScrub(replica, follower.generation));
+      } else if (one.kind !== 'open') this.#append(writer, one);
       if (this.memory.random.chance(CLOSE_CHANCE)) writer.closeHeld();
     } catch (error) {
       if (error instanceof ProcessEnded) {
@@ -183,7 +193,7 @@ class OwnersWorld implements Watcher {
     }
   }
 
-  #open(process: IncoherentProcess, host: number): LogWriter {
+  #open(process: IncoherentProcess, host: number) {
     const follower = new LogFollower((this.#wrongs.writer ?? PRODUCTION)(process));
     const { random } = this.memory;
     const known = new Map<string, boolean>();
@@ -197,14 +207,14 @@ class OwnersWorld implements Watcher {
           return isKnown && this.#isFenced(hostName);
         },
       },
-      isReleased: (dead) => this.#isReleased(dead, follower),
+      isReleased: (dead) => this.#isReleased(dead, follower.generation),
     });
     // Not where another process of the host has the lock just then: the next append sees to it.
     if (random.chance(CLOSE_AT_OPEN_CHANCE)) {
       writer.closeHeld();
       this.#dirty.delete(host);
     }
-    return writer;
+    return { writer, follower };
   }
 
   /** Nothing that it stored can still reach memory. */
@@ -213,7 +223,7 @@ class OwnersWorld implements Watcher {
     return !this.#dirty.has(host) && !this.#stack.some((one) => one.host === host);
   }
 
-  #isReleased(dead: DeadFile, { generation }: LogFollower): boolean {
+  #isReleased(dead: DeadFile, generation: number): boolean {
     const truth = this.#nodes.every(({ acknowledged: said }) => {
       if (said === undefined || said.generation !== generation) return false;
       return said.position > dead.deletedAt && !said.held.has(dead.node.ino);
@@ -222,6 +232,13 @@ class OwnersWorld implements Watcher {
       said?.generation === generation ? said.position : 0,
     );
     return this.#wrongs.isReleased?.(dead, positions) ?? truth;
+  }
+
+  /** Of a deleted file that nobody refers to, where nodes write. */
+  #toScrub(replica: Replica, generation: number): DeviceRange | undefined {
+    const dead = replica.dead.find((one) => this.#isReleased(one, generation));
+    const [extent] = dead === undefined ? [] : fmapExtents(dead.node.fmap);
+    return extent && { offset: extent.offset, lengthBytes: SCRUB_BYTES };
   }
 
   #append(writer: LogWriter, { kind, pick }: Act): void {
@@ -303,6 +320,10 @@ class OwnersWorld implements Watcher {
     }
   }
 
+  wrote({ path, extents }: Open): void {
+    this.#written.set(path, extents[0]?.offset ?? 0);
+  }
+
   /** Another log took the place of the one that a node had. */
   compare(before: Replica, after: Replica): void {
     for (const node of after.namespace.nodes()) {
@@ -330,6 +351,7 @@ class OwnersWorld implements Watcher {
     this.#do({ ...last, kind: 'create' });
     memory.catchUp();
     this.#checkRoom();
+    this.#checkBytes();
     this.#do({ ...last, kind: 'compact' });
     memory.catchUp();
     const fresh = memory.hosts.map((_, host) => new FabricNode(this, host));
@@ -347,6 +369,14 @@ class OwnersWorld implements Watcher {
     const live = extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
     const free = DEVICE_BYTES - 10 * MiB - live;
     if (this.#isFull && free >= FILE_BYTES) this.report('room', `full, with ${free} bytes free`);
+  }
+
+  #checkBytes(): void {
+    for (const [path, offset] of this.#written) {
+      if (!this.#present.has(path) || this.#doubtful.has(path)) continue;
+      const found = Buffer.from(this.memory.peek(offset, 8)).readBigUInt64LE();
+      if (found !== wordOf(path)) this.report('bytes', `${path}: ${found}`);
+    }
   }
 
   #checkAnswers(node: FabricNode): void {

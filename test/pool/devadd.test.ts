@@ -14,18 +14,13 @@ import { LogMemory, MASTER } from './log-memory.ts';
 const OPTIONS: DevaddOptions = { deviceName: '/dev/dax1.0' };
 const NEW_BYTES = 64 * MiB;
 
-/** A process that has opened the pool to append. */
+/** A process that has opened the pool and its log: what it stores from now on are entries. */
 function poolOn(memory: LogMemory): GrowingPool {
   const { superblock } = new LogFollower(memory);
   const { writer } = memory.writer();
-  return { superblock, append: (plan) => writer.append(plan) };
-}
-
-/** A pool whose log its writer has opened: what it stores from now on are entries. */
-function openedPool(memory = LogMemory.of([])): LogMemory {
-  memory.writer().writer.appendHeld(() => ({ entries: [], result: undefined }));
+  writer.appendHeld(() => ({ entries: [], result: undefined }));
   memory.stores = 0;
-  return memory;
+  return { superblock, append: (plan) => writer.append(plan) };
 }
 
 function newDevice(lengthBytes = NEW_BYTES): HeapMemory {
@@ -46,7 +41,7 @@ function expectClean(memory: LogMemory): void {
 
 describe('devadd', () => {
   test('writes a superblock of the pool on the device, and adds it to the log', async () => {
-    const primary = openedPool();
+    const primary = LogMemory.of([]);
     const device = newDevice();
     const added = await devadd(poolOn(primary), device, OPTIONS);
     expect(added).toMatchObject({ devindex: 1, sizeBytes: NEW_BYTES, isNew: true });
@@ -66,11 +61,12 @@ describe('devadd', () => {
   });
 
   test('does nothing the second time, and says which device that is', async () => {
-    const primary = openedPool();
+    const primary = LogMemory.of([]);
     const device = newDevice();
     const { deviceUuid: uuid } = await devadd(poolOn(primary), device, OPTIONS);
+    const pool = poolOn(primary);
     const [before, stores] = [primary.bytes.slice(), device.stores];
-    const again = await devadd(poolOn(primary), device, { ...OPTIONS, force: true });
+    const again = await devadd(pool, device, { ...OPTIONS, force: true });
     expect(again).toEqual({ devindex: 1, deviceUuid: uuid, sizeBytes: NEW_BYTES, isNew: false });
     expect(device.stores).toBe(stores);
     expect(Buffer.compare(primary.bytes, before)).toBe(0);
@@ -80,7 +76,7 @@ describe('devadd', () => {
     const order = { device: 4, log: 4 };
     for (let stores = 0; stores <= order.device; stores++) {
       for (const tornBytes of [0, 60, 130]) {
-        const [primary, device] = [openedPool(), newDevice()];
+        const [primary, device] = [LogMemory.of([]), newDevice()];
         device.dieAfter(stores, tornBytes);
         const died = await devadd(poolOn(primary), device, OPTIONS).catch(() => 'died');
         if (stores < order.device) expect([died, primary.stores]).toEqual(['died', 0]);
@@ -88,9 +84,10 @@ describe('devadd', () => {
       }
     }
     for (let stores = 0; stores < order.log; stores++) {
-      const [primary, device] = [openedPool(), newDevice()];
+      const [primary, device] = [LogMemory.of([]), newDevice()];
+      const pool = poolOn(primary);
       primary.dieAfter(stores, (line) => line % 2 === 0);
-      expect(await devadd(poolOn(primary), device, OPTIONS).catch(() => 'died')).toBe('died');
+      expect(await devadd(pool, device, OPTIONS).catch(() => 'died')).toBe('died');
       expect(device.stores).toBe(order.device);
       const { deviceUuid: uuid } = superblockOf(device);
       primary.revive();
@@ -107,7 +104,7 @@ describe('devadd', () => {
   }
 
   test('twice at once of one device adds one', async () => {
-    const [primary, device] = [openedPool(), newDevice()];
+    const [primary, device] = [LogMemory.of([]), newDevice()];
     const pool = poolOn(primary);
     const both = await Promise.all([1, 2].map(() => devadd(pool, device, OPTIONS)));
     expect(both.map(({ devindex, isNew }) => [devindex, isNew])).toEqual([
@@ -118,7 +115,7 @@ describe('devadd', () => {
   });
 
   test('takes a uuid once, and writes nothing on the device that wants it again', async () => {
-    const [primary, one, other] = [openedPool(), newDevice(), newDevice()];
+    const [primary, one, other] = [LogMemory.of([]), newDevice(), newDevice()];
     const wanted = { ...OPTIONS, deviceUuid: deviceUuid(7) };
     const pool = poolOn(primary);
     const [, second] = await Promise.allSettled([
@@ -139,9 +136,10 @@ describe('devadd', () => {
   });
 
   test('never takes the primary, not by force', async () => {
-    const primary = openedPool();
+    const primary = LogMemory.of([]);
+    const pool = poolOn(primary);
     const before = primary.bytes.slice();
-    const fault = await rejection(devadd(poolOn(primary), primary, { ...OPTIONS, force: true }));
+    const fault = await rejection(devadd(pool, primary, { ...OPTIONS, force: true }));
     expect(fault).toMatchObject({ code: 'INVALID', message: expect.stringContaining('primary') });
     expect(Buffer.compare(primary.bytes, before)).toBe(0);
   });
@@ -152,7 +150,7 @@ describe('devadd', () => {
     ['other data', () => filled(4096), /holds data of an unknown kind/],
     ['data where a log goes', () => filled(2 * MiB), /holds data where a log goes/],
   ])('refuses %s, and takes it by force', async (_, make, message) => {
-    const [primary, device] = [openedPool(), make()];
+    const [primary, device] = [LogMemory.of([]), make()];
     device.stores = 0;
     const fault = await rejection(devadd(poolOn(primary), device, OPTIONS));
     expect(fault).toMatchObject({ code: 'EXISTS', message: expect.stringMatching(message) });
@@ -175,10 +173,10 @@ describe('devadd', () => {
 
   test('refuses a small device, a 65th one, and a full log, and writes nothing', async () => {
     const small = newDevice(4 * MiB - 1);
-    const primary = openedPool();
+    const primary = LogMemory.of([]);
     const fault = await rejection(devadd(poolOn(primary), small, OPTIONS));
     expect(fault).toMatchObject({ code: 'INVALID', message: expect.stringContaining('needs at') });
-    const full = openedPool(LogMemory.of(Array.from({ length: 63 }, (_, at) => daxdev(at + 1))));
+    const full = LogMemory.of(Array.from({ length: 63 }, (_, at) => daxdev(at + 1)));
     const device = newDevice();
     expect(await rejection(devadd(poolOn(full), device, OPTIONS))).toMatchObject({
       code: 'PRECONDITION',
@@ -190,7 +188,7 @@ describe('devadd', () => {
   });
 
   test('adds a device that a damaged entry of the log had named before, as another', async () => {
-    const primary = openedPool();
+    const primary = LogMemory.of([]);
     const device = newDevice();
     await devadd(poolOn(primary), device, OPTIONS);
     primary.bytes.set(encodeLogEntry(0, { type: 'mkdir', path: 'x', ...OWNERLESS }), 2 * MiB + 48);
@@ -202,7 +200,7 @@ describe('devadd', () => {
   const OWNERLESS = { uid: 0, gid: 0, mode: 0o755 };
 
   test('leaves the device to mkfs only by force', async () => {
-    const [primary, device] = [openedPool(), newDevice()];
+    const [primary, device] = [LogMemory.of([]), newDevice()];
     await devadd(poolOn(primary), device, OPTIONS);
     const again = () => mkfs(device, { deviceName: 'x', systemUuid: MASTER });
     expect(caught(again)).toMatchObject({

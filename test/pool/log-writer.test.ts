@@ -45,10 +45,15 @@ interface Host {
   readonly writer: LogWriter;
 }
 
-function hostOf(memory: HeapMemory, mayWrite: () => void = () => {}): Host {
+function hostOf(memory: HeapMemory, mayWrite: () => void = () => {}, isOpened = true): Host {
   const lock = new CountingLock();
   const follower = new LogFollower(memory);
-  return { memory, lock, follower, writer: writerOf(follower, { lock, mayWrite }) };
+  const writer = writerOf(follower, { lock, mayWrite });
+  // It has opened the log: what it stores from now on are entries.
+  if (isOpened) writer.appendHeld(() => ({ entries: [], result: undefined }));
+  memory.stores = 0;
+  memory.publishes = 0;
+  return { memory, lock, follower, writer };
 }
 
 /** Makes host 0 the owner of the log, as its first append would. */
@@ -185,9 +190,10 @@ describe('log writer', () => {
 
   test('asks whether it may write in every hold, and writes nothing where it may not', async () => {
     let allowed = false;
-    const { memory, writer } = hostOf(emptyPool(), () => {
+    const mayWrite = () => {
       if (!allowed) throw new Fault('READ_ONLY', 'another master');
-    });
+    };
+    const { memory, writer } = hostOf(emptyPool(), mayWrite, false);
     expect(await rejection(writer.append(plan(mkdir('a'))))).toEqual({
       code: 'READ_ONLY',
       message: 'another master',
@@ -245,7 +251,7 @@ describe('log writer', () => {
 
   test('appends with seqnum = index where next_seqnum runs ahead, and mends it', async () => {
     const memory = imageMemory('e12_seq_ne_index');
-    const { writer, follower } = hostOf(memory);
+    const { writer, follower } = hostOf(memory, () => {}, false);
     expect(follower.header()).toMatchObject({ nextIndex: 8, nextSeqnum: 100 });
     await writer.append(plan(mkdir('new')));
     expect(memory.read(LOG_OFFSET + 48 + 8 * 544, 1)[0]).toBe(8);

@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { MiB } from '../../src/base/numbers.ts';
@@ -118,6 +118,8 @@ describeWith([fuse], 'the memory of a volume that was deleted by force', () => {
     );
     const target = await cluster.publish(made, 1);
     expect(statSync(join(target, 'data')).size).toBe(SIZE);
+    // Of the old one, 0badf00d was at 4096.
+    expect(readFileSync(join(target, 'data')).every((byte) => byte === 0)).toBe(true);
     expect(famfsJson(['check', cluster.local.fabric])).toMatchObject({ problems: [] });
     expect(info()).toMatchObject({ quarantinedBytes: 0 });
   }, 90_000);

@@ -122,6 +122,10 @@ async function override(device: string, options: QuarantineArguments): Promise<v
   }
   const meant = dead.filter(isMeant);
   const bytes = bytesOf(meant);
+  const { generation } = pool;
+  for (const one of meant) {
+    for (let done = 0; Number.isFinite(done); ) done = await pool.scrub(one, generation, done);
+  }
   if (meant.length > 0) await pool.compact();
   const kept = pool.replica.dead.length;
   const lines = [
