@@ -1,7 +1,12 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
-import { LOG_OFFSET, NEXT_INDEX_OFFSET } from '../../../src/format/log-header.ts';
+import {
+  ENTRY_BYTES,
+  entryOffset,
+  LOG_OFFSET,
+  NEXT_INDEX_OFFSET,
+} from '../../../src/format/log-header.ts';
 import { step } from '../../vm/story.ts';
 import { told } from './refusals.ts';
 import { eventually, POOL, poolStatus, type Story } from './story.ts';
@@ -14,6 +19,14 @@ async function withUnwrittenEntry(device: string, what: () => Promise<void>): Pr
   try {
     readSync(fd, word, 0, 8, at);
     const next = word.readBigUInt64LE();
+    // Where a log was rewritten, an entry of the one before may stand behind its end.
+    writeSync(
+      fd,
+      Buffer.alloc(ENTRY_BYTES),
+      0,
+      ENTRY_BYTES,
+      LOG_OFFSET + entryOffset(Number(next)),
+    );
     word.writeBigUInt64LE(next + 1n);
     writeSync(fd, word, 0, 8, at);
     try {
