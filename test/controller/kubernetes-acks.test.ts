@@ -239,10 +239,7 @@ describe('a deleted file, in a cluster', () => {
     const { pool, acks, releases } = setting;
     const parts = { quarantine: new Quarantine(), leadership: ALWAYS, log: silentLog };
     let nowMs = 0;
-    const now = () => {
-      nowMs += 10_000;
-      return nowMs;
-    };
+    const now = () => nowMs;
     const reclaimer = new Reclaimer({ pools: [pool], acks, releases, ...parts, now });
     // The watch is slow: the informers do not know yet that a second node has the pool.
     const store = setting.server.store;
@@ -255,6 +252,7 @@ describe('a deleted file, in a cluster', () => {
     expect(pool.replica.dead).toHaveLength(1);
     setting.say('b');
     await setting.informed();
+    nowMs += 10_000;
     await reclaimer.look();
     expect(pool.replica.dead).toHaveLength(0);
   });

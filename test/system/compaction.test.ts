@@ -247,6 +247,7 @@ describeWith([fuse], 'mounts of two nodes, while the log is compacted', () => {
         async () => {
           return (await cluster.poolStatus(0)).serverRestarts >= serverRestarts + 2 || undefined;
         },
+        60_000,
       );
       await append(() => []);
       await untilServed(0, serverRestarts);
