@@ -48,3 +48,21 @@ export const FOUND: readonly OwnersScenario[] = [
     ],
   },
 ];
+
+/** It kills a mutant that closes a slot and wrote nothing back; chance takes thousands of runs. */
+export const CLOSED_DIRTY: OwnersScenario = {
+  seed: 1894409251,
+  acts: [
+    { host: 1, kind: 'open', pick: 1, end: 'power', endAt: 156 },
+    { host: 2, kind: 'create', pick: 9, end: 'power', endAt: 601 },
+    { host: 1, kind: 'compact', pick: 8, end: 'stop', endAt: 657 },
+    { host: 2, kind: 'scrub', pick: 7, end: 'power', endAt: 358 },
+    { host: 1, kind: 'create', pick: 5, end: 'power', endAt: 432 },
+    { host: 1, kind: 'scrub', pick: 3, end: 'power', endAt: 395 },
+  ],
+  nested: [
+    { host: 2, kind: 'create', pick: 7, end: 'kill', endAt: 174 },
+    { host: 2, kind: 'open', pick: 2, end: 'stop', endAt: 545 },
+    { host: 1, kind: 'create', pick: 0, end: 'stop', endAt: 147 },
+  ],
+};
