@@ -288,7 +288,7 @@ export class Ownership {
     throw new Fault(
       'PRECONDITION',
       `log: ${SLOTS} hosts have written it that are not known to have stopped, and no more fit; ` +
-        'say with "famfs-csi fence" which of them are off',
+        'where all of them are off, say so with "famfs-csi adopt --fenced"',
     );
   }
 
