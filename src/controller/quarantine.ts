@@ -1,6 +1,6 @@
 import { formatSize } from '../base/numbers.ts';
+import { bytesOf } from '../format/accounting.ts';
 import { volumeOfPath } from '../format/compacted-log.ts';
-import { fmapExtents } from '../format/extents.ts';
 import type { DeadFile, Replica } from '../format/replica.ts';
 import { type NodeAck, type Saying, type WaitReason, waitReason } from './acks.ts';
 import type { VolumePool } from './volume-pool.ts';
@@ -142,9 +142,4 @@ export function deadByVolume({ dead }: Replica): Map<string, DeadFile[]> {
     else files.push(one);
   }
   return byVolume;
-}
-
-export function bytesOf(files: readonly DeadFile[]): number {
-  const extents = files.flatMap(({ node }) => fmapExtents(node.fmap));
-  return extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
 }

@@ -1,5 +1,5 @@
 import { fmapExtents } from './extents.ts';
-import type { Replica } from './replica.ts';
+import type { DeadFile, Replica } from './replica.ts';
 
 /** Where a pool's memory and the slots of its log are; the parts add up to the whole. */
 export interface Accounting {
@@ -19,12 +19,11 @@ export interface Accounting {
   readonly logFree: number;
 }
 
-export function accountOf({ space, dead, namespace, position, capacity, devices }: Replica) {
-  const extents = dead.flatMap(({ node }) => fmapExtents(node.fmap));
-  const quarantinedBytes = extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-  // The primary device is the superblock's.
-  const logLive = namespace.fileCount + namespace.directoryCount + devices.length - 1;
-  const accounting: Accounting = {
+export function accountOf(replica: Replica): Accounting {
+  const { space, dead, position, capacity } = replica;
+  const quarantinedBytes = bytesOf(dead);
+  const logLive = liveEntries(replica);
+  return {
     capacityBytes: space.allocatedBytes + space.freeBytes,
     liveBytes: space.allocatedBytes - quarantinedBytes,
     quarantinedBytes,
@@ -35,11 +34,21 @@ export function accountOf({ space, dead, namespace, position, capacity, devices 
     logDead: position - logLive,
     logFree: capacity - position,
   };
-  return accounting;
 }
 
 /** Entries that a compaction of now would leave out, while `kept` deleted files stay. */
 export function deadEntries(replica: Replica, kept: number): number {
   // One filler is at the beginning, and two entries stand for a file in quarantine.
-  return Math.max(0, accountOf(replica).logDead - 1 - 2 * kept);
+  return Math.max(0, replica.position - liveEntries(replica) - 1 - 2 * kept);
+}
+
+/** Memory of deleted files. */
+export function bytesOf(files: readonly DeadFile[]): number {
+  const extents = files.flatMap(({ node }) => fmapExtents(node.fmap));
+  return extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+}
+
+/** The primary device is the superblock's. */
+function liveEntries({ namespace, devices }: Replica): number {
+  return namespace.fileCount + namespace.directoryCount + devices.length - 1;
 }

@@ -24,14 +24,19 @@ function shortened(volume: string): string {
   return Buffer.from(volume).subarray(0, VOLUME_BYTES_MAX).toString();
 }
 
+/** Whether a path is one that a compacted log gives to a file in quarantine. */
+export function isQuarantineName(path: string): boolean {
+  return path.startsWith(MARK);
+}
+
 /** The first name of a path; of a file in quarantine, the one that it had. */
 export function volumeOfPath(path: string): string {
-  if (path.startsWith(MARK)) return path.split(MARK)[1] ?? '';
+  if (isQuarantineName(path)) return path.split(MARK)[1] ?? '';
   return path.split('/', 1)[0] ?? '';
 }
 
 function isQuarantined(path: string, ino: number): boolean {
-  return path.startsWith(MARK) && path.endsWith(`${MARK}${ino.toString(36)}`);
+  return isQuarantineName(path) && path.endsWith(`${MARK}${ino.toString(36)}`);
 }
 
 /** The path that a file in quarantine had, where its name says so; of any other node, its own. */
@@ -44,7 +49,7 @@ export function formerPath({ path, ino }: Node): string | undefined {
 /** Whether a path is a volume's directory, or in it, or of a file of it in quarantine. */
 export function isOfVolume(path: string, volume: string): boolean {
   const name = volumeOfPath(path);
-  return name === volume || (path.startsWith(MARK) && name === shortened(volume));
+  return name === volume || (isQuarantineName(path) && name === shortened(volume));
 }
 
 /**

@@ -136,12 +136,12 @@ export const STAMP_OFFSET = E.pad;
  * stamp: the low 32 bits of the generation of the log, by which a follower tells it from an older
  * one with one look at entry 0, which begins in the cache line of next_index.
  */
-export function encodeLogEntry(seqnum: number, entry: NewEntry, stamp = 0): Uint8Array {
+export function encodeLogEntry(seqnum: number, entry: NewEntry, generation = 0): Uint8Array {
   const bytes = new Uint8Array(ENTRY_BYTES);
   const view = new DataView(bytes.buffer);
   setU64(view, E.seqnum, seqnum);
   view.setUint32(E.type, TYPE[entry.type], true);
-  view.setUint32(STAMP_OFFSET, stamp, true);
+  view.setUint32(STAMP_OFFSET, generation % 2 ** 32, true);
   switch (entry.type) {
     case 'filler':
       view.setBigUint64(DELETE.targetIndex, NO_TARGET, true);

@@ -1,4 +1,4 @@
-import { isOfVolume, volumeOfPath } from '../format/compacted-log.ts';
+import { isOfVolume, isQuarantineName, volumeOfPath } from '../format/compacted-log.ts';
 import { type Extent, fmapExtents } from '../format/extents.ts';
 import { isFileIno, type Node } from '../format/namespace.ts';
 import type { References } from './references.ts';
@@ -111,7 +111,7 @@ function volumeOf(node: Node): string {
 function isBelow(found: { node: Node; isLive: boolean }, top: string | undefined): boolean {
   const { path } = found.node;
   if (top === undefined || path === top || path.startsWith(`${top}/`)) return true;
-  return !found.isLive && path.startsWith('+') && isOfVolume(path, volumeOfPath(top));
+  return !found.isLive && isQuarantineName(path) && isOfVolume(path, volumeOfPath(top));
 }
 
 /** The files among inodes that a kernel refers to, when there is no log to ask about them. */

@@ -4,13 +4,7 @@ import { compactedLog, inodesOf } from '../format/compacted-log.ts';
 import { CONTROL_OFFSET, type DeviceRange, SPARE, type VoidRange } from '../format/control-area.ts';
 import { fmapExtents } from '../format/extents.ts';
 import { encodeLogEntry, type NewEntry } from '../format/log-entry.ts';
-import {
-  ENTRY_BYTES,
-  entryOffset,
-  LOG_OFFSET,
-  NEXT_INDEX_OFFSET,
-  NEXT_SEQNUM_OFFSET,
-} from '../format/log-header.ts';
+import { ENTRY_BYTES, entryOffset, LOG_OFFSET } from '../format/log-header.ts';
 import { type DeadFile, Replica } from '../format/replica.ts';
 import { type Slot, voidsOf } from './control-area.ts';
 import type { HostIdentity } from './identity.ts';
@@ -126,8 +120,9 @@ export class LogOwner {
     }
   }
 
-  get stamp(): number {
-    return this.#ownership.record.generation % 2 ** 32;
+  /** Of the log that this owner appends to. */
+  get generation(): number {
+    return this.#ownership.record.generation;
   }
 
   /**
@@ -149,8 +144,7 @@ export class LogOwner {
     const next = first + images.length;
     memory.write(LOG_OFFSET + entryOffset(first), Buffer.concat(images));
     this.#ownership.commit(next);
-    memory.publish(LOG_OFFSET + NEXT_SEQNUM_OFFSET, BigInt(next));
-    memory.publish(LOG_OFFSET + NEXT_INDEX_OFFSET, BigInt(next));
+    revealLog(memory, next);
     this.#ownership.check();
     if (images.length > BATCH_ENTRIES) this.#ownership.change({ batchEntries: BATCH_ENTRIES });
   }
@@ -272,7 +266,7 @@ export class LogOwner {
 
   #fillers(first: number, count: number): Uint8Array[] {
     return Array.from({ length: count }, (_, at) =>
-      encodeLogEntry(first + at, { type: 'filler' }, this.stamp),
+      encodeLogEntry(first + at, { type: 'filler' }, this.generation),
     );
   }
 

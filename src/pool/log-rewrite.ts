@@ -19,8 +19,7 @@ const LINE_BYTES = 64;
 
 /** The bytes of a new log's entries, with the stamp of its generation. */
 export function encodeImage(entries: readonly NewEntry[], generation: number): Uint8Array {
-  const stamp = generation % 2 ** 32;
-  return Buffer.concat(entries.map((entry, index) => encodeLogEntry(index, entry, stamp)));
+  return Buffer.concat(entries.map((entry, index) => encodeLogEntry(index, entry, generation)));
 }
 
 /**

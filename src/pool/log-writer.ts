@@ -1,4 +1,5 @@
 import { Fault, isFault } from '../base/errors.ts';
+import { deadEntries } from '../format/accounting.ts';
 import type { DeviceRange } from '../format/control-area.ts';
 import { encodeLogEntry, type NewEntry } from '../format/log-entry.ts';
 import type { DeadFile, Replica } from '../format/replica.ts';
@@ -32,7 +33,6 @@ export interface LogWriterOptions {
   readonly onRecovery?: (found: Remnant) => void;
   /** Whether the memory of a deleted file may be used again. Default: of none. */
   readonly isReleased?: (dead: DeadFile) => boolean;
-  readonly onCompaction?: (done: Compaction) => void;
   /** After so long without an append the log is closed, see `LogWriter.close`. Default: never. */
   readonly idleMs?: number;
 }
@@ -67,6 +67,7 @@ export class LogWriter implements Disposable {
   readonly #follower: LogFollower;
   readonly #options: LogWriterOptions;
   readonly #owner: LogOwner;
+  readonly #isReleased: (dead: DeadFile) => boolean;
   #queue: Waiting[] = [];
   #draining = false;
   #isRecovered = false;
@@ -78,6 +79,7 @@ export class LogWriter implements Disposable {
   constructor(follower: LogFollower, options: LogWriterOptions) {
     this.#follower = follower;
     this.#options = options;
+    this.#isReleased = options.isReleased ?? (() => false);
     const { reachBytes, host, rules } = options;
     this.#owner = new LogOwner(follower, reachBytes, host, rules);
   }
@@ -146,26 +148,16 @@ export class LogWriter implements Disposable {
   }
 
   /** Rewrites the log without what is dead: see `LogOwner.compact`. The same faults as `append`. */
-  async compact(): Promise<Compaction> {
-    using _hold = await this.#options.lock.acquire();
-    try {
-      return this.compactHeld();
-    } finally {
-      this.#closeWhenIdle();
-    }
+  compact(): Promise<Compaction> {
+    return this.#withLock(() => this.compactHeld());
   }
 
   /**
    * Zeroes a piece of a deleted file's memory: which, `pieceOf` says of the log as it is by then.
    * False where it says none, or where this host cannot store to it. See `LogOwner.scrub`.
    */
-  async scrub(pieceOf: (replica: Replica) => DeviceRange | undefined): Promise<boolean> {
-    using _hold = await this.#options.lock.acquire();
-    try {
-      return this.scrubHeld(pieceOf);
-    } finally {
-      this.#closeWhenIdle();
-    }
+  scrub(pieceOf: (replica: Replica) => DeviceRange | undefined): Promise<boolean> {
+    return this.#withLock(() => this.scrubHeld(pieceOf));
   }
 
   /** As `scrub`, for a caller that holds the lock. */
@@ -177,6 +169,15 @@ export class LogWriter implements Disposable {
       this.#owner.scrub(piece);
       return true;
     });
+  }
+
+  async #withLock<T>(work: () => T): Promise<T> {
+    using _hold = await this.#options.lock.acquire();
+    try {
+      return work();
+    } finally {
+      this.#closeWhenIdle();
+    }
   }
 
   /** Under the lock, with the log this host's to write. */
@@ -303,8 +304,9 @@ export class LogWriter implements Disposable {
         );
       }
       const first = replica.position;
-      const { stamp } = this.#owner;
-      const images = plan.entries.map((entry, at) => encodeLogEntry(first + at, entry, stamp));
+      const { generation } = this.#owner;
+      const encode = (entry: NewEntry, at: number) => encodeLogEntry(first + at, entry, generation);
+      const images = plan.entries.map(encode);
       return { images, result: plan.result };
     } catch (error) {
       return error instanceof Error ? error : new Fault('INTERNAL', `plan threw ${error}`);
@@ -317,11 +319,9 @@ export class LogWriter implements Disposable {
    */
   #makesRoom({ code }: Fault): boolean {
     const { replica } = this.#follower;
-    const isReleased = this.#options.isReleased ?? (() => false);
-    const { namespace, dead } = replica;
-    const live = namespace.fileCount + namespace.directoryCount + replica.devices.length;
-    const kept = dead.filter((one) => !isReleased(one)).length;
-    const helps = code === 'NO_SPACE' ? kept < dead.length : replica.position > live + 2 * kept;
+    const { dead } = replica;
+    const kept = dead.filter((one) => !this.#isReleased(one)).length;
+    const helps = code === 'NO_SPACE' ? kept < dead.length : deadEntries(replica, kept) > 0;
     if (!helps) return false;
     this.#write();
     try {
@@ -334,9 +334,7 @@ export class LogWriter implements Disposable {
   }
 
   #compact(): Compaction {
-    const done = this.#owner.compact(this.#options.isReleased ?? (() => false));
-    this.#options.onCompaction?.(done);
-    return done;
+    return this.#owner.compact(this.#isReleased);
   }
 }
 

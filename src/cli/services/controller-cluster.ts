@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault } from '../../base/errors.ts';
 import type { Attachments } from '../../controller/attachments.ts';
@@ -24,8 +23,10 @@ import {
 } from '../../kubernetes/objects.ts';
 import type { TakeOverRules } from '../../pool/ownership.ts';
 import { connectKubernetes, eventRecorder, poolLease, processIdentity } from './cluster.ts';
+import { lookAgain } from './lifetime.ts';
 
-const LOOK_EVERY_MS = 2_000;
+/** How often a controller looks after its pools. */
+export const LOOK_EVERY_MS = 2_000;
 /** What a name must be that names an object of Kubernetes. */
 const OBJECT_NAME = /^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$/;
 
@@ -138,16 +139,15 @@ export class ControllerCluster implements AsyncDisposable {
     const parts = { client, driverName, pools, nodes, events, quarantine, goneNodes, log };
     const reports = new KubernetesReports(parts);
     let isFirst = true;
-    while (!signal.aborted) {
-      if (this.leases.isLeading && this.#famfsPools.isSynced) {
-        // Since when, the controller before has written down; it wrote no more once this one led.
-        if (isFirst) this.#remember(pools, quarantine);
-        isFirst = false;
-        await look();
-        await reports.look();
-      }
-      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
-    }
+    const lookAll = async () => {
+      if (!this.leases.isLeading || !this.#famfsPools.isSynced) return;
+      // Since when, the controller before has written down; it wrote no more once this one led.
+      if (isFirst) this.#remember(pools, quarantine);
+      isFirst = false;
+      await look();
+      await reports.look();
+    };
+    await lookAgain(lookAll, LOOK_EVERY_MS, signal);
   }
 
   #remember(pools: readonly VolumePool[], quarantine: Quarantine): void {

@@ -1,16 +1,14 @@
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { type Command, Option } from 'commander';
 import type { Logger } from 'pino';
 import { Fault } from '../../base/errors.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
-import { type Acks, Releases } from '../../controller/acks.ts';
+import { Releases } from '../../controller/acks.ts';
 import { AttachmentFile } from '../../controller/attachment-file.ts';
 import { controllerMetrics } from '../../controller/controller-metrics.ts';
 import { controllerService } from '../../controller/controller-service.ts';
 import { ALWAYS, whileLeading } from '../../controller/leadership.ts';
-import { MounterAcks } from '../../controller/mounter-acks.ts';
 import { StaticNodes } from '../../controller/nodes.ts';
 import { PoolHealth } from '../../controller/pool-health.ts';
 import { Quarantine } from '../../controller/quarantine.ts';
@@ -19,10 +17,10 @@ import { VolumeAttachments } from '../../controller/volume-attachments.ts';
 import { Volumes } from '../../controller/volumes.ts';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
 import { type RpcServer, startServer } from '../../csi/server.ts';
-import { MounterClient } from '../../mounter/client.ts';
 import { type Check, startHttp } from '../../observe/http-server.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import { type HostIdentity, hostIdentity, systemUuid } from '../../pool/identity.ts';
+import { mounterAcks, mounterOption } from '../mounters.ts';
 import {
   collect,
   type PoolArgument,
@@ -33,14 +31,16 @@ import {
 import { configuredPools } from '../pools-file.ts';
 import { userCommand } from '../program.ts';
 import { addHttpOption, type ClusterArguments } from './cluster.ts';
-import { ControllerCluster } from './controller-cluster.ts';
-import { serviceLog, untilSignalled } from './lifetime.ts';
+import { ControllerCluster, LOOK_EVERY_MS } from './controller-cluster.ts';
+import { lookAgain, serviceLog, untilSignalled } from './lifetime.ts';
 import { OpenPools } from './open-pools.ts';
 
 const LOCK_PATIENCE_MS = 10_000;
-const LOOK_EVERY_MS = 2_000;
 const POOL_TEXT = 'a pool to make volumes in, and its devices, the primary first; repeat for more';
 const MOUNT_ROOT_TEXT = 'with --config: where mounters mount pools, whose devices the kernel holds';
+const MOUNTER_TEXT =
+  "socket of a node's mounter, without Kubernetes; one for every node: once all have let go " +
+  'of a deleted file, its memory is used again';
 /** A controller that lost its lease ends long before another may take it: see LEASE_TIMES. */
 const LOST_DRAIN_MS = 1_000;
 const LOST_EXIT_MS = 3_000;
@@ -68,7 +68,7 @@ export function controllerCommand(): Command {
     .option('--namespace <name>', 'of the lease, with --kubernetes (default: of this pod)')
     .option('--state-dir <dir>', 'where attachments are kept, without Kubernetes')
     .addOption(nodeOption())
-    .addOption(mounterOption())
+    .addOption(mounterOption(MOUNTER_TEXT))
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
     .option('--driver-name <name>', 'CSI driver name', DRIVER_NAME)
     .option('--log-level <level>', 'trace, debug, info, warn or error', 'info')
@@ -79,14 +79,6 @@ export function controllerCommand(): Command {
 function nodeOption(): Option {
   const text = 'a node that volumes may be attached to, without Kubernetes; repeat for more';
   return new Option('--node <name>', text).argParser(collect).default([], 'none');
-}
-
-function mounterOption(): Option {
-  const text =
-    "socket of a node's mounter, without Kubernetes; one for every node: once all have let go " +
-    'of a deleted file, its memory is used again';
-  const parse = (given: string, before: readonly string[]) => [...before, socketArgument(given)];
-  return new Option('--mounter <socket>', text).argParser(parse).default([], 'none');
 }
 
 /**
@@ -193,7 +185,9 @@ async function domain(
   const leadership = cluster?.leases ?? ALWAYS;
   const { all, replaySeconds } = pools;
   const clusterAcks = events && cluster?.acks(events);
-  const acks = clusterAcks ?? mounterAcks(options.mounter);
+  const { mounter } = options;
+  // Without a mounter nobody says what the nodes refer to.
+  const acks = clusterAcks ?? (mounter.length === 0 ? undefined : mounterAcks(mounter));
   const overrides = () => clusterAcks?.overrideCount ?? 0;
   metrics.add(controllerMetrics({ pools: all, replaySeconds, locks, leadership, overrides }));
   const reclaimer = new Reclaimer({ pools: all, acks, releases, quarantine, leadership, log });
@@ -206,7 +200,7 @@ async function domain(
   });
   const run = (signal: AbortSignal): Promise<void> => {
     if (cluster === undefined || events === undefined || clusterAcks === undefined) {
-      return lookAgain(look, signal);
+      return lookAgain(look, LOOK_EVERY_MS, signal);
     }
     return cluster.report({ pools: all, events, acks: clusterAcks, quarantine, look }, signal);
   };
@@ -241,23 +235,6 @@ async function lead(
   renewing.abort();
   await leases.release();
   await reporting;
-}
-
-function mounterAcks(sockets: readonly string[]): Acks | undefined {
-  if (sockets.length === 0) return undefined;
-  return new MounterAcks(
-    sockets.map((name) => {
-      const client = new MounterClient(name);
-      return { name, status: () => client.status() };
-    }),
-  );
-}
-
-async function lookAgain(look: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await look();
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
-  }
 }
 
 function poolOf(volumes: Volumes, id: string): string | undefined {

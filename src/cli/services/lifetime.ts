@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger, levels, pino } from 'pino';
 import { Fault } from '../../base/errors.ts';
 
@@ -17,4 +18,16 @@ export function untilSignalled(): Promise<string> {
       process.once(signal, () => resolve(signal));
     }
   });
+}
+
+/** Until the signal. `look` never throws, or ends it. */
+export async function lookAgain(
+  look: () => Promise<void>,
+  everyMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await look();
+    await delay(everyMs, undefined, { signal }).catch(() => {});
+  }
 }

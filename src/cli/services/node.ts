@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { DRIVER_NAME, identityService } from '../../csi/identity.ts';
@@ -22,7 +21,7 @@ import {
   connectKubernetes,
   eventRecorder,
 } from './cluster.ts';
-import { serviceLog, untilSignalled } from './lifetime.ts';
+import { lookAgain, serviceLog, untilSignalled } from './lifetime.ts';
 
 /** The metrics of one scrape ask the mounter once. */
 const SCRAPE_MS = 500;
@@ -102,16 +101,9 @@ async function runNode(options: NodeArguments): Promise<void> {
       }),
     },
   });
-  const reporting = reports && lookAgain(reports, end.signal);
+  const reporting = reports && lookAgain(() => reports.look(), LOOK_EVERY_MS, end.signal);
   log.info(`${await untilSignalled()}: draining; mounts stay`);
   end.abort();
   await server.close();
   await reporting;
-}
-
-async function lookAgain(reports: NodeReports, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await reports.look();
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
-  }
 }

@@ -1,14 +1,14 @@
 import { type Command, Option } from 'commander';
 import { Fault } from '../../base/errors.ts';
 import { formatSize } from '../../base/numbers.ts';
-import { MounterAcks } from '../../controller/mounter-acks.ts';
-import { bytesOf, Quarantine, type QuarantinedVolume } from '../../controller/quarantine.ts';
+import { Quarantine, type QuarantinedVolume } from '../../controller/quarantine.ts';
+import { bytesOf } from '../../format/accounting.ts';
 import { isOfVolume } from '../../format/compacted-log.ts';
 import type { DeadFile } from '../../format/replica.ts';
-import { MounterClient } from '../../mounter/client.ts';
 import { systemUuid } from '../../pool/identity.ts';
 import { Pool } from '../../pool/pool.ts';
-import { collect, socketArgument, uuidArgument } from '../options.ts';
+import { mounterAcks, mounterOption } from '../mounters.ts';
+import { collect, uuidArgument } from '../options.ts';
 import { jsonOption, report, userCommand } from '../program.ts';
 import { openForReading } from './pools.ts';
 
@@ -24,6 +24,9 @@ export const RELEASE_DANGER =
   'if a host still has one of them open, mapped or cached, two files share memory from the next ' +
   'volume on: both are damaged, and a kernel that maps them may hang';
 
+const MOUNTER_TEXT =
+  "socket of a node's mounter, to be asked what its kernel holds; repeat for more";
+
 export function quarantineCommand(): Command {
   return userCommand('quarantine', 'show memory of deleted files, and whom it waits for', [
     '/dev/dax0.0',
@@ -31,18 +34,12 @@ export function quarantineCommand(): Command {
     '/dev/dax0.0 --release pvc-1',
   ])
     .argument('<device>', 'the primary device of the pool, or its file')
-    .addOption(mounterOption())
+    .addOption(mounterOption(MOUNTER_TEXT))
     .addOption(releaseOption())
     .option('--release-all', 'the same for every volume in quarantine')
     .option('--system-uuid <uuid>', "this writer's identity (default: this host's)", uuidArgument)
     .addOption(jsonOption())
     .action(runQuarantine);
-}
-
-function mounterOption(): Option {
-  const text = "socket of a node's mounter, to be asked what its kernel holds; repeat for more";
-  const parse = (given: string, before: readonly string[]) => [...before, socketArgument(given)];
-  return new Option('--mounter <socket>', text).argParser(parse).default([], 'none');
 }
 
 function releaseOption(): Option {
@@ -62,12 +59,7 @@ async function runQuarantine(device: string, options: QuarantineArguments): Prom
 async function show(device: string, { mounter, json }: QuarantineArguments): Promise<void> {
   using pool = openForReading(device);
   const quarantine = new Quarantine();
-  const acks = new MounterAcks(
-    mounter.map((name) => {
-      const client = new MounterClient(name);
-      return { name, status: () => client.status() };
-    }),
-  );
+  const acks = mounterAcks(mounter);
   await acks.refresh(pool);
   pool.follow();
   quarantine.heard(pool, mounter.length === 0 ? undefined : acks.known(pool));
