@@ -1,10 +1,9 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileInodes } from '../fs/reference-report.ts';
 import { CountTable } from '../native/count-table.ts';
 import { fuseConnections } from '../native/mounts.ts';
-
-const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
+import { hostIdentity } from '../pool/identity.ts';
 
 /**
  * Mounts of a pool on this node that died with their mounter. On a dax path a process that has a
@@ -54,5 +53,5 @@ function filesIn(path: string): number[] {
 
 /** A table of before says nothing: no process of then is left. */
 function bootOfNow(): string {
-  return readFileSync(BOOT_ID_FILE, 'utf8').slice(0, 8);
+  return hostIdentity().id.slice(0, 8);
 }
