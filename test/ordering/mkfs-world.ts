@@ -35,7 +35,7 @@ export interface MkfsScenario {
 }
 
 const MKFS_STEPS_MAX = 40;
-const WRITER_STEPS_MAX = 80;
+const WRITER_STEPS_MAX = 220;
 const OPEN_CHANCE = 0.3;
 
 export const mkfsScenario: fc.Arbitrary<MkfsScenario> = fc.record({

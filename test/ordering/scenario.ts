@@ -75,7 +75,7 @@ export const anyLives: fc.Arbitrary<Scenario> = fc.record({
 const TREE: Step = { kind: 'tree', pick: 0 };
 const FILE: Step = { kind: 'file', pick: 1 };
 /** While the entries of the first batch are stored, after the log was taken over. */
-const FIRST_STORES = { min: 90, max: 165 };
+const FIRST_STORES = { min: 90, max: 230 };
 
 /**
  * A writer is killed while it stores its first entries. Then another one, on the same host unless
